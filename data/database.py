@@ -1,0 +1,194 @@
+"""Connections: one read-only snapshot per operation, one transaction per change, every one bound to a tenant."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Self, TypeVar, cast
+from uuid import UUID
+
+import asyncpg
+import orjson
+from sqlalchemy import Executable
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+
+from data.kernel import PORTS
+from data.statements import Row, Statement, dynamic
+
+T = TypeVar("T")
+APP_ROLE = "agora_app"
+SYSTEM_ROLE = "agora_system"
+READ_POOL = 8
+WRITE_POOL = 16
+_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
+
+
+def asyncpg_url(url: str) -> str:
+    """Give the plain `postgresql://` form that asyncpg reads."""
+    return make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
+
+
+def sqlalchemy_url(url: str) -> URL:
+    """Give the form that SQLAlchemy's asyncpg dialect reads; a socket folder travels as `host`."""
+    return make_url(url).set(drivername="postgresql+asyncpg")
+
+
+async def _initialise(connection: asyncpg.Connection) -> None:
+    # Whatever login DATABASE_URL names, the session works as the application's role, which owns nothing.
+    await connection.execute(f"SET ROLE {APP_ROLE}")
+    await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dumps, decoder=orjson.loads)
+
+
+def _dumps(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+async def _keep(_connection: asyncpg.Connection) -> None:
+    """Skip asyncpg's reset on release: a snapshot sets nothing that outlives its transaction."""
+
+
+class Reads:
+    """The reads of one operation: a read-only snapshot in one tenant, opened by the first statement.
+
+    Every answer is therefore consistent in itself, across all contexts.
+    """
+
+    def __init__(self, pool: asyncpg.Pool, tenant_id: UUID | None, *, system: bool = False) -> None:
+        self._pool = pool
+        self._tenant_id = tenant_id
+        self._system = system
+        self._connection: asyncpg.pool.PoolConnectionProxy | None = None
+        self._lock = asyncio.Lock()
+        self._ports: dict[type, Any] = {}
+        self.statements = 0
+
+    def port(self, port: type[T]) -> T:
+        """Give the port's implementation, bound to this snapshot."""
+        found = self._ports.get(port)
+        if found is None:
+            found = self._ports[port] = PORTS[port](self)
+        return cast("T", found)
+
+    async def rows(self, statement: Statement | Executable, **parameters: Any) -> list[Any]:
+        """Run a select and give all its rows."""
+        text, arguments = statement.bind(parameters) if isinstance(statement, Statement) else dynamic(statement)
+        async with self._lock:
+            connection = self._connection or await self._open()
+            self.statements += 1
+            rows: list[Any] = await connection.fetch(text, *arguments)
+            return rows
+
+    async def row(self, statement: Statement | Executable, **parameters: Any) -> Any | None:
+        """Run a select and give its first row."""
+        rows = await self.rows(statement, **parameters)
+        return rows[0] if rows else None
+
+    async def by_key(
+        self, statement: Statement, keys: Sequence[Any], key: str = "id", parameter: str = "keys", **more: Any
+    ) -> list[Any | None]:
+        """Run a select for many keys and give one row (or None) per key, in their order."""
+        found = {row[key]: row for row in await self.rows(statement, **{parameter: list(keys)}, **more)}
+        return [found.get(each) for each in keys]
+
+    async def grouped(
+        self, statement: Statement, keys: Sequence[Any], key: str, parameter: str = "keys", **more: Any
+    ) -> list[list[Any]]:
+        """Run a select for many keys and give the list of its rows per key, in their order."""
+        groups: dict[Any, list[Any]] = {}
+        for row in await self.rows(statement, **{parameter: list(keys)}, **more):
+            groups.setdefault(row[key], []).append(row)
+        return [groups.get(each, []) for each in keys]
+
+    async def close(self) -> None:
+        """End the snapshot; the next statement opens a new one."""
+        async with self._lock:
+            connection, self._connection = self._connection, None
+            if connection is None:
+                return
+            try:
+                await connection.execute("COMMIT")
+            finally:
+                await self._pool.release(connection)
+
+    async def _open(self) -> asyncpg.pool.PoolConnectionProxy:
+        connection = await self._pool.acquire()
+        try:
+            await connection.execute(f"{_SNAPSHOT};{self._scope()}")
+        except BaseException:
+            await self._pool.release(connection)
+            raise
+        self._connection = connection
+        return connection
+
+    def _scope(self) -> str:
+        role = f"SET LOCAL ROLE {SYSTEM_ROLE};" if self._system else ""
+        # A UUID prints as hexadecimal digits and dashes only, so it cannot escape the quotes.
+        return f"{role}SET LOCAL app.tenant_id = '{UUID(str(self._tenant_id)) if self._tenant_id else ''}'"
+
+
+class Database:
+    """The two ways to PostgreSQL: raw asyncpg for reads, SQLAlchemy sessions for changes."""
+
+    def __init__(self, url: str, *, read_pool: int = READ_POOL, write_pool: int = WRITE_POOL) -> None:
+        self.url = url
+        self._read_pool_size = read_pool
+        self._pool: asyncpg.Pool | None = None
+        self.engine: AsyncEngine = create_async_engine(
+            sqlalchemy_url(url),
+            pool_size=write_pool,
+            max_overflow=0,
+            json_serializer=_dumps,
+            json_deserializer=orjson.loads,
+        )
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
+
+    async def __aenter__(self) -> Self:
+        self._pool = await asyncpg.create_pool(
+            asyncpg_url(self.url),
+            min_size=1,
+            max_size=self._read_pool_size,
+            init=_initialise,
+            reset=_keep,
+            record_class=Row,
+            statement_cache_size=512,
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._pool is not None:
+            await self._pool.close()
+        await self.engine.dispose()
+
+    @property
+    def pool(self) -> asyncpg.Pool:
+        if self._pool is None:
+            raise RuntimeError("the database is used before it was opened")
+        return self._pool
+
+    def reads(self, tenant_id: UUID | None) -> Reads:
+        """Give one operation its reads; without a tenant they see nothing that belongs to one."""
+        return Reads(self.pool, tenant_id)
+
+    def system_reads(self) -> Reads:
+        """Give reads across all tenants, for the platform's own work."""
+        return Reads(self.pool, None, system=True)
+
+    @asynccontextmanager
+    async def session(
+        self, tenant_id: UUID | None, settings: Mapping[str, str] | None = None
+    ) -> AsyncIterator[AsyncSession]:
+        """Give a session in a transaction of one tenant (or of the platform: None); it commits at the end."""
+        async with self.sessions() as session, session.begin():
+            await enter(session, tenant_id, settings or {})
+            yield session
+
+
+async def enter(session: AsyncSession, tenant_id: UUID | None, settings: Mapping[str, str]) -> bool:
+    """Bind the transaction to a tenant, in one statement; says whether the tenant may be changed."""
+    connection = await session.connection()
+    role = APP_ROLE if tenant_id else SYSTEM_ROLE
+    result = await connection.exec_driver_sql(
+        "SELECT set_config('role', $1, true), platform.enter($2, $3, $4)",
+        (role, tenant_id, settings.get("user_id", ""), settings.get("correlation_id", "")),
+    )
+    return bool(result.one()[1])

@@ -1,0 +1,12 @@
+"""Every table of every context, for migrations and for the mapping of aggregates."""
+
+from importlib import import_module
+from pkgutil import iter_modules
+
+import data
+
+_NOT_TABLES = frozenset({"database", "embedded", "kernel", "migrations", "statements", "tables", "transactions"})
+
+for module in iter_modules(data.__path__):
+    if module.name not in _NOT_TABLES:
+        import_module(f"data.{module.name}")

@@ -1,0 +1,1 @@
+"""Processes that span contexts: the only modules that know more than one."""

@@ -1,0 +1,1 @@
+"""Verbs: one thin function per operation, which delegates to the domain."""

@@ -1,0 +1,125 @@
+"""The context of one operation: who asks, in which tenant, and the ways to read and to change."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from inspect import signature
+from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, get_type_hints
+from uuid import UUID
+
+from aiodataloader import DataLoader
+
+from domain.kernel import NOBODY, InvalidInput, Principal, Transactions, Work, uuid7
+
+C = TypeVar("C")
+K = TypeVar("K")
+R = TypeVar("R")
+T = TypeVar("T")
+P = ParamSpec("P")
+
+Bulk = Callable[..., Awaitable[Sequence[Any]]]
+
+
+class OperationReads(Protocol):
+    """One operation's reads: a snapshot of the database in one tenant."""
+
+    def port(self, port: type[T]) -> T: ...
+
+    async def close(self) -> None: ...
+
+
+@dataclass(eq=False, kw_only=True)
+class Context:
+    """What every resolver gets. Loaders and reads live as long as the operation, never longer."""
+
+    reads: OperationReads
+    transactions: Transactions
+    services: Mapping[type, Any] = field(default_factory=dict)
+    principal: Principal = NOBODY
+    tenant_id: UUID | None = None
+    locale: str = "en"
+    address: str = ""
+    correlation_id: str = field(default_factory=lambda: str(uuid7()))
+    now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
+    _loaders: dict[tuple[Bulk, tuple[tuple[str, Any], ...]], DataLoader[Any, Any]] = field(
+        default_factory=dict, repr=False
+    )
+
+    def read(self, port: type[T]) -> T:
+        """Give the implementation of a read port, bound to this operation's snapshot."""
+        return self.reads.port(port)
+
+    def service(self, port: type[T]) -> T:
+        """Give a process-wide service, such as the search engine, by the port that the domain declares."""
+        return cast("T", self.services[port])
+
+    async def load(self, bulk: Bulk, key: Any, **arguments: Any) -> Any:
+        """Load one value through a bulk function; loads that are awaited together become one call."""
+        slot = (bulk, tuple(sorted(arguments.items())))
+        loader = self._loaders.get(slot)
+        if loader is None:
+
+            async def batch(keys: list[Any]) -> list[Any]:
+                return list(await bulk(self, keys, **arguments))
+
+            loader = self._loaders[slot] = DataLoader(batch)
+        return await loader.load(key)
+
+    async def transact(
+        self,
+        handler: Callable[Concatenate[C, P], Awaitable[R]],
+        command: C,
+        *,
+        idempotency_key: str | None = None,
+    ) -> R:
+        """Run a command in one transaction; whatever is read afterwards sees what it did.
+
+        Raises: DomainError.
+        """
+        result = await self.transactions.run(handler, command, self.work(), idempotency_key=idempotency_key)
+        await self.forget()
+        return result
+
+    async def forget(self) -> None:
+        """Drop what was read so far, so that later reads see the present."""
+        self._loaders.clear()
+        await self.reads.close()
+
+    def work(self) -> Work:
+        """Say who asks for a change, in which tenant and when.
+
+        Raises: InvalidInput when the request names no tenant.
+        """
+        return Work(
+            tenant_id=self.require_tenant(),
+            actor=self.principal,
+            now=self.now(),
+            correlation_id=self.correlation_id,
+        )
+
+    def require_tenant(self) -> UUID:
+        """Give the tenant that the request is about.
+
+        Raises: InvalidInput.
+        """
+        if self.tenant_id is None:
+            raise InvalidInput(field="tenant", reason="the request names no tenant, by host, header or token")
+        return self.tenant_id
+
+    def acting_as(self, principal: Principal) -> "Context":
+        """Give the same operation in somebody else's name, as when a login succeeds."""
+        return replace(self, principal=principal, _loaders={})
+
+
+def transacts(handler: Callable[Concatenate[C, P], Awaitable[R]]) -> Callable[..., Awaitable[R]]:
+    """Make the resolver of a command that needs nothing but its handler: `(context, command, idempotency_key)`."""
+
+    async def resolve(context: Context, command: C, idempotency_key: str | None = None) -> R:
+        return await context.transact(handler, command, idempotency_key=idempotency_key)
+
+    hints = get_type_hints(handler)
+    command = next(iter(signature(handler).parameters))
+    resolve.__annotations__ = {"context": Context, "command": hints[command], "idempotency_key": str | None}
+    resolve.__name__ = resolve.__qualname__ = handler.__name__
+    resolve.__module__ = handler.__module__
+    return resolve

@@ -1,0 +1,88 @@
+"""Input types made from commands: the domain's dataclass is the one description of what a caller may ask for."""
+
+from collections.abc import Sequence
+from dataclasses import MISSING, fields, is_dataclass
+from enum import StrEnum
+from functools import cache, reduce
+from operator import or_
+from types import NoneType, UnionType
+from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+
+import strawberry
+from strawberry.types.enum import StrawberryEnumDefinition
+
+from domain.kernel import Unchanged
+
+
+@cache
+def input_of(kind: type) -> type:
+    """Make the input type of a command or value object; fields with a default may be left out."""
+    hints = get_type_hints(kind, include_extras=True)
+    body: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
+    for each in fields(kind):
+        body["__annotations__"][each.name] = _argument(hints[each.name])
+        if each.default is not MISSING or each.default_factory is not MISSING:
+            body["__annotations__"][each.name] |= None
+            body[each.name] = strawberry.UNSET
+    name = kind.__name__ if kind.__name__.endswith("Input") else f"{kind.__name__}Input"
+    description = (kind.__doc__ or "").partition("\n")[0]
+    return strawberry.input(type(name, (), body), name=name, description=description or None)
+
+
+def argument_of(annotation: Any) -> Any:
+    """Give the GraphQL side of a domain annotation: dataclasses become inputs, enums are registered."""
+    return _argument(annotation)
+
+
+def _argument(annotation: Any) -> Any:
+    if get_origin(annotation) is Annotated:
+        return annotation
+    if get_origin(annotation) in {Union, UnionType}:
+        members = [_argument(each) for each in get_args(annotation) if each is not Unchanged]
+        nullable = NoneType in get_args(annotation) or Unchanged in get_args(annotation)
+        kept = [each for each in members if each is not NoneType]
+        return reduce(or_, [*kept, None] if nullable else kept)
+    if (
+        get_origin(annotation) in {list, tuple, Sequence}
+        or str(get_origin(annotation)) == "<class 'collections.abc.Sequence'>"
+    ):
+        return list[_argument(get_args(annotation)[0])]  # type: ignore[misc]
+    if isinstance(annotation, type) and is_dataclass(annotation) and annotation is not NoneType:
+        return input_of(annotation)
+    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
+        return enum_of(annotation)
+    return annotation
+
+
+@cache
+def enum_of(choices: type[StrEnum]) -> Any:
+    """Register a `StrEnum` of the domain as a GraphQL enum."""
+    if isinstance(getattr(choices, "__strawberry_definition__", None), StrawberryEnumDefinition):
+        return choices
+    return strawberry.enum(choices, description=(choices.__doc__ or "").partition("\n")[0])
+
+
+def to_domain(value: Any, kind: Any = None) -> Any:
+    """Turn an input into the dataclass it was made from; what the caller left out keeps the dataclass's default."""
+    if isinstance(value, list):
+        return tuple(to_domain(each, _element(kind)) for each in value)
+    target = _dataclass_in(kind)
+    if target is None or value is None or isinstance(value, target):
+        return value
+    hints = get_type_hints(target)
+    given = {each.name: getattr(value, each.name) for each in fields(target)}
+    return target(
+        **{name: to_domain(each, hints[name]) for name, each in given.items() if each is not strawberry.UNSET}
+    )
+
+
+def _dataclass_in(kind: Any) -> type | None:
+    candidates = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
+    return next((each for each in candidates if isinstance(each, type) and is_dataclass(each)), None)
+
+
+def _element(kind: Any) -> Any:
+    for each in get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,):
+        if get_args(each):
+            return get_args(each)[0]
+    return None

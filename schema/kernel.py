@@ -1,0 +1,324 @@
+"""What all subgraphs share: scalars, visibility, fields, connections, errors and the unions that carry them."""
+
+import inspect
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal as DecimalNumber
+from functools import cache
+from typing import Annotated, Any, TypeVar, Union, get_type_hints
+from uuid import UUID
+
+import strawberry
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.field import StrawberryField
+
+from domain.kernel import (
+    ConcurrentModification,
+    DomainError,
+    Forbidden,
+    IdempotencyKeyReused,
+    InvalidInput,
+    NotFound,
+    Principal,
+    TenantReadOnly,
+    Unauthenticated,
+)
+from domain.paging import PageRequest
+from resolvers.kernel import Context
+from schema.inputs import argument_of, to_domain
+from schema.scalars import SCALARS, BigInt
+from schema.supergraph import Subgraph
+from schema.supergraph import attribute as plain_attribute
+from schema.supergraph import bulk as bulk_field
+
+T = TypeVar("T")
+VISIBILITY = "visibility"
+FEDERATION = "2.9"
+
+
+@dataclass(frozen=True)
+class Visibility:
+    """Who may see a field. The engine calls it as a guard: once a level, or per parent where owners differ."""
+
+    name: str
+    check: Callable[[Principal, Any], None]
+    per_object: bool = False
+
+    def __call__(self, context: Context, parent: Any = None) -> None:
+        self.check(context.principal, parent)
+
+
+def _anybody(_principal: Principal, _parent: Any) -> None:
+    """Let everybody pass."""
+
+
+def _logged_in(principal: Principal, _parent: Any) -> None:
+    principal.require_user()
+
+
+PUBLIC = Visibility("public", _anybody)
+AUTHENTICATED = Visibility("authenticated", _logged_in)
+
+
+@cache
+def permission(name: str) -> Visibility:
+    """Show a field to holders of a permission, `context.action`."""
+
+    def check(principal: Principal, _parent: Any) -> None:
+        if not principal.may(name):
+            raise Forbidden(permission=name) if principal.is_authenticated else Unauthenticated()
+
+    return Visibility(name, check)
+
+
+@cache
+def owner_or(name: str, attribute_name: str = "user_id") -> Visibility:
+    """Show a field to the person whose id stands in the object's attribute, and to holders of a permission."""
+
+    def check(principal: Principal, parent: Any) -> None:
+        if principal.user_id is None:
+            raise Unauthenticated
+        if getattr(parent, attribute_name) != principal.user_id and not principal.may(name):
+            raise Forbidden(permission=name)
+
+    return Visibility(f"owner or {name}", check, per_object=True)
+
+
+def visibility_of(field: StrawberryField) -> Visibility | None:
+    """Give what a field declares about who may see it."""
+    return field.metadata.get(VISIBILITY)
+
+
+def bulk(
+    function: Callable[..., Awaitable[Sequence[Any]]], *, key: str | Sequence[str], who: Visibility, **options: Any
+) -> Any:
+    """Declare a field that is loaded by key for a whole level at once; a `page` parameter becomes first/after/last/before."""
+    metadata = {VISIBILITY: who, **options.pop("metadata", {})}
+    return bulk_field(_expanded(function, fixed=2), key=key, guard=who, metadata=metadata, **options)
+
+
+def attribute(*, who: Visibility, **options: Any) -> Any:
+    """Declare a plain field that not everybody may see."""
+    return plain_attribute(guard=who, metadata={VISIBILITY: who}, **options)
+
+
+def computed(function: Callable[..., Any], returns: Any, **options: Any) -> Any:
+    """Declare a field that is worked out from its parent alone, `function(parent, context, **arguments)`."""
+    parameters = list(inspect.signature(function).parameters.values())[2:]
+    hints = get_type_hints(function, include_extras=True)
+
+    def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:
+        return function(root, info.context, **arguments)
+
+    _sign(resolve, [(each.name, hints[each.name], each.default) for each in parameters], returns)
+    return strawberry.federation.field(resolver=resolve, **options)
+
+
+def query(function: Callable[..., Any], returns: Any, *, who: Visibility, **options: Any) -> Any:
+    """Declare a root field of Query over a resolver `(context, **arguments)`."""
+    expanded = _expanded(function, fixed=1)
+    parameters = _arguments(expanded, fixed=1)
+
+    async def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:  # noqa: ARG001 — Strawberry's calling convention.
+        who(info.context)
+        return await expanded(info.context, **arguments)
+
+    _sign(resolve, parameters, returns)
+    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+
+
+def subscription(function: Callable[..., Any], returns: Any, *, who: Visibility, **options: Any) -> Any:
+    """Declare a root field of Subscription over an asynchronous generator `(context, **arguments)`."""
+
+    async def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:  # noqa: ARG001 — see `query`.
+        who(info.context)
+        async for event in function(info.context, **arguments):
+            yield event
+
+    _sign(resolve, _arguments(function, fixed=1), AsyncGenerator[returns, None])
+    return strawberry.subscription(resolver=resolve, metadata={VISIBILITY: who}, **options)
+
+
+COMMON_ERRORS = (InvalidInput, NotFound, ConcurrentModification, TenantReadOnly, IdempotencyKeyReused)
+
+
+def command(
+    function: Callable[..., Awaitable[Any]],
+    returns: Any,
+    *,
+    who: Visibility,
+    errors: Sequence[type[DomainError]] = (),
+    name: str | None = None,
+    key_required: bool = False,
+    **options: Any,
+) -> Any:
+    """Declare a mutation over a resolver `(context, command, idempotency_key)`.
+
+    The command's dataclass becomes the input type; the answer is a union of `returns` and the typed errors, the common
+    ones included. What is raised and stands in the union is an answer, everything else an error of the operation.
+    """
+    refusals: tuple[type[DomainError], ...] = tuple(dict.fromkeys((*errors, *COMMON_ERRORS)))
+    kind = get_type_hints(function)["command"]
+    union = result_union(f"{name or kind.__name__}Result", returns, refusals)
+
+    async def resolve(root: Any, info: strawberry.Info, input: Any, idempotency_key: str | None = None) -> Any:  # noqa: A002, ARG001 — GraphQL's conventional name.
+        who(info.context)
+        try:
+            return await function(info.context, to_domain(input, kind), idempotency_key)
+        except refusals as refusal:
+            return refusal
+
+    key = ("idempotency_key", str, inspect.Parameter.empty) if key_required else ("idempotency_key", str | None, None)
+    _sign(resolve, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
+    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+
+
+def action(
+    function: Callable[..., Awaitable[Any]],
+    returns: Any,
+    *,
+    who: Visibility,
+    result: str,
+    errors: Sequence[type[DomainError]] = (),
+    **options: Any,
+) -> Any:
+    """Declare a mutation that has plain arguments instead of a command: a resolver `(context, **arguments)`."""
+    refusals: tuple[type[DomainError], ...] = tuple(dict.fromkeys((*errors, *COMMON_ERRORS)))
+
+    async def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:  # noqa: ARG001 — see `query`.
+        who(info.context)
+        try:
+            return await function(info.context, **{name: to_domain(value) for name, value in arguments.items()})
+        except refusals as refusal:
+            return refusal
+
+    _sign(resolve, _arguments(function, fixed=1), result_union(result, returns, refusals))
+    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+
+
+@strawberry.interface(description="A refusal: `code` is for programs, `message` for people.")
+class Error:
+    code: str
+    message: str
+
+
+@cache
+def error_type(error: type[DomainError]) -> type:
+    """Make the GraphQL type of a domain error: its data beside code and message."""
+    hints = get_type_hints(error)
+    annotations = {name: hints[name] for name in error.__dataclass_fields__ if name not in {"code", "message"}}  # type: ignore[attr-defined]
+    body = {"__annotations__": annotations, "__reads__": (error,), "__module__": __name__, "__doc__": error.__doc__}
+    made = type(error.__name__, (Error,), body)
+    return strawberry.federation.type(made, shareable=True, description=_sentence(error))
+
+
+def _sentence(kind: type) -> str:
+    return inspect.cleandoc(kind.__doc__ or "").partition("\n")[0]
+
+
+def result_union(name: str, returns: Any, errors: Sequence[type[DomainError]]) -> Any:
+    """Make the union of an answer and the refusals that may stand in its place."""
+    members: Any = Union[(returns, *(error_type(error) for error in errors))]
+    return Annotated[members, strawberry.union(name)]
+
+
+@strawberry.federation.type(shareable=True, description="An exact amount of money.")
+class Money:
+    amount: DecimalNumber = strawberry.field(
+        name="amount", description="In units of the currency, as an exact decimal."
+    )
+    amount_minor: BigInt = strawberry.field(description="In minor units of the currency, such as cents.")
+    currency: str = strawberry.field(description="ISO 4217 code.")
+
+
+@strawberry.federation.type(shareable=True, description="Where a page stands in its list.")
+class PageInfo:
+    has_next_page: bool
+    has_previous_page: bool
+    start_cursor: str | None
+    end_cursor: str | None
+
+
+@strawberry.interface(description="An object with an id that is unique in the whole graph.")
+class Node:
+    id: UUID
+
+
+@cache
+def connection(node: type) -> type:
+    """Make the Relay connection type of a node type; it reads a `Page`."""
+    name = node.__name__
+    edge = strawberry.federation.type(
+        type(f"{name}Edge", (), {"__annotations__": {"node": node, "cursor": str}, "__module__": __name__}),
+        shareable=True,
+    )
+
+    async def total_count(root: Any) -> int:
+        return int(await root.count())
+
+    body = {
+        "__annotations__": {"edges": list[edge], "nodes": list[node], "page_info": PageInfo},  # type: ignore[valid-type]
+        "__module__": __name__,
+        "total_count": strawberry.field(resolver=total_count, description="Counted only when asked for."),
+    }
+    return strawberry.federation.type(type(f"{name}Connection", (), body), shareable=True)
+
+
+CONFIG = StrawberryConfig(scalar_map=SCALARS)
+
+
+def subgraph(
+    *, query: type, mutation: type | None = None, subscription: type | None = None, types: Sequence[type] = ()
+) -> Subgraph:
+    """Make a context's subgraph."""
+    return Subgraph(
+        query=query,
+        mutation=mutation,
+        subscription=subscription,
+        types=types,
+        config=CONFIG,
+        federation_version=FEDERATION,
+    )
+
+
+Argument = tuple[str, Any, Any]
+_PAGE = ("first", "after", "last", "before")
+
+
+def _arguments(function: Callable[..., Any], *, fixed: int) -> list[Argument]:
+    hints = get_type_hints(function, include_extras=True)
+    parameters = list(inspect.signature(function).parameters.values())[fixed:]
+    return [(each.name, argument_of(hints[each.name]), each.default) for each in parameters]
+
+
+def _expanded(function: Callable[..., Any], *, fixed: int) -> Callable[..., Any]:
+    """Give the function with its `page: PageRequest` parameter, if it has one, spread into Relay's four arguments."""
+    hints = get_type_hints(function, include_extras=True)
+    paged = hints.get("page") is PageRequest
+    others = [each for each in _arguments(function, fixed=fixed) if each[0] != "page"]
+
+    async def expanded(*leading: Any, **arguments: Any) -> Any:
+        converted = {name: to_domain(arguments[name], hints[name]) for name, _, _ in others if name in arguments}
+        if paged:
+            converted["page"] = PageRequest(**{name: arguments.get(name) for name in _PAGE})
+        return await function(*leading, **converted)
+
+    relay: list[Argument] = [(name, str | None if name in {"after", "before"} else int | None, None) for name in _PAGE]
+    _sign(expanded, [*others, *(relay if paged else [])], None, leading=("context", "keys")[:fixed])
+    expanded.__name__ = function.__name__
+    return expanded
+
+
+def _sign(resolve: Any, arguments: Sequence[Argument], returns: Any, leading: Sequence[str] = ("root", "info")) -> None:
+    """Give a function the signature that GraphQL arguments are derived from."""
+    kind = inspect.Parameter
+    annotations: Mapping[str, Any] = {"root": Any, "info": strawberry.Info, "context": Any, "keys": Any}
+    parameters = [kind(name, kind.POSITIONAL_OR_KEYWORD, annotation=annotations[name]) for name in leading]
+    # An argument that may be left out has no default in the schema: null and absent are then told apart by the caller.
+    defaults = [strawberry.UNSET if default is None else default for _, _, default in arguments]
+    parameters += [
+        kind(name, kind.KEYWORD_ONLY, default=default, annotation=type_)
+        for (name, type_, _), default in zip(arguments, defaults, strict=True)
+    ]
+    resolve.__signature__ = inspect.Signature(parameters, return_annotation=returns)
+    resolve.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": returns}
