@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Any, ClassVar, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 from uuid import UUID
 
-from uuid_utils.compat import uuid7
+from uuid_utils import compat
 
-__all__ = ["uuid7"]
+uuid7 = compat.uuid7
 
 C = TypeVar("C")
 R = TypeVar("R")

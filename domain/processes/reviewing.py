@@ -1,6 +1,8 @@
 """Opinions and wishes about products of the catalogue."""
 
-from domain.catalog import Skus
+from uuid import UUID
+
+from domain.catalog import Products, ProductState
 from domain.kernel import AlreadyExists, NotFound, Work
 from domain.reviews import (
     AddToWishlist,
@@ -15,14 +17,15 @@ from domain.reviews import (
 )
 
 
-async def create_review(command: CreateReview, work: Work, skus: Skus, reviews: Reviews, ratings: Ratings) -> Review:
+async def create_review(
+    command: CreateReview, work: Work, products: Products, reviews: Reviews, ratings: Ratings
+) -> Review:
     """Review a product that the public sees.
 
     Raises: NotFound, AlreadyReviewed, InvalidInput.
     """
     author_id = work.actor.require_user()
-    if not await skus.is_on_sale(command.product_id):
-        raise NotFound(kind="Product", id=str(command.product_id))
+    await _require_on_sale(command.product_id, products)
     review = Review(
         tenant_id=work.tenant_id,
         product_id=command.product_id,
@@ -37,14 +40,13 @@ async def create_review(command: CreateReview, work: Work, skus: Skus, reviews: 
     return await submit_review(review, reviews, ratings)
 
 
-async def add_to_wishlist(command: AddToWishlist, work: Work, skus: Skus, wishlists: Wishlists) -> WishlistItem:
+async def add_to_wishlist(command: AddToWishlist, work: Work, products: Products, wishlists: Wishlists) -> WishlistItem:
     """Remember a product that the public sees.
 
     Raises: NotFound, AlreadyExists.
     """
     user_id = work.actor.require_user()
-    if not await skus.is_on_sale(command.product_id):
-        raise NotFound(kind="Product", id=str(command.product_id))
+    await _require_on_sale(command.product_id, products)
     if await wishlists.find(user_id, command.product_id) is not None:
         raise AlreadyExists(kind="WishlistItem", value=str(command.product_id))
     item = WishlistItem(
@@ -57,3 +59,9 @@ async def add_to_wishlist(command: AddToWishlist, work: Work, skus: Skus, wishli
     item.record(ItemWishlisted(product_id=item.product_id, user_id=user_id))
     wishlists.add(item)
     return item
+
+
+async def _require_on_sale(product_id: UUID, products: Products) -> None:
+    product = await products.get(product_id)
+    if product is None or product.state is not ProductState.ACTIVE:
+        raise NotFound(kind="Product", id=str(product_id))

@@ -80,6 +80,12 @@ def _create_scope() -> None:
         "CREATE FUNCTION platform.tenant_id() RETURNS uuid LANGUAGE sql STABLE PARALLEL SAFE AS "
         "$$ SELECT nullif(current_setting('app.tenant_id', true), '')::uuid $$"
     )
+    # PostgreSQL 18 makes time-ordered ids itself; an older one makes random ones where SQL makes rows.
+    op.execute(
+        "DO $do$ BEGIN EXECUTE 'CREATE FUNCTION platform.new_id() RETURNS uuid LANGUAGE sql VOLATILE AS $$ SELECT ' || "
+        "CASE WHEN current_setting('server_version_num')::int >= 180000 THEN 'uuidv7()' ELSE 'gen_random_uuid()' END "
+        "|| ' $$'; END $do$"
+    )
     # Tenancy replaces this function by one that knows which tenants may be changed.
     op.execute(
         "CREATE FUNCTION platform.enter(tenant uuid, user_id text, correlation_id text) RETURNS boolean "

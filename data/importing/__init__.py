@@ -1,0 +1,6 @@
+"""Bulk import in PostgreSQL: its jobs, and the loader that writes many products at once."""
+
+from data.importing.jobs import SqlImportJobs, SqlImportReads
+from data.importing.loader import SqlProductLoader
+
+__all__ = ["SqlImportJobs", "SqlImportReads", "SqlProductLoader"]

@@ -1,0 +1,124 @@
+"""Import jobs and what was wrong with their rows."""
+
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    Identity,
+    Index,
+    Integer,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    Uuid,
+    bindparam,
+    delete,
+    func,
+    insert,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from data.database import Reads
+from data.kernel import TENANT_OWNED, Choice, implements, json_column, map_aggregate, metadata, tenant_table, timestamp
+from data.paging import keyset
+from data.statements import Statement
+from domain.importing.jobs import ImportJob, ImportJobs, ImportReads, ImportState
+from domain.importing.mapping import RowError
+from domain.paging import Page, PageRequest
+
+import_job = tenant_table(
+    "importing",
+    "import_job",
+    Column("source", Text, nullable=False),
+    Column("store_id", Uuid, nullable=False),
+    Column("seller_id", Uuid, nullable=False),
+    json_column("mapping"),
+    Column("state", Choice(ImportState), nullable=False),
+    Column("last_line", Integer, nullable=False),
+    Column("created", Integer, nullable=False),
+    Column("updated", Integer, nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    Column("failed", Integer, nullable=False),
+    Column("failure", Text),
+    timestamp("started_at", nullable=True),
+    timestamp("finished_at", nullable=True),
+)
+
+import_error = Table(
+    "import_error",
+    metadata,
+    Column("id", BigInteger, Identity(always=True), primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    Column("job_id", Uuid, nullable=False),
+    Column("line", Integer, nullable=False),
+    Column("column", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Index("ix_import_error_job_id_id", "job_id", "id"),
+    schema="importing",
+    info={TENANT_OWNED: True},
+)
+
+# Which SKU stood on which line of a file, for as long as the file is being read.
+seen_sku = Table(
+    "seen_sku",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("job_id", Uuid, nullable=False),
+    Column("sku", Text, nullable=False),
+    Column("line", Integer, nullable=False),
+    PrimaryKeyConstraint("job_id", "sku"),
+    schema="importing",
+    info={TENANT_OWNED: True},
+)
+
+map_aggregate(ImportJob, import_job)
+
+_processed = (import_job.c.created + import_job.c.updated + import_job.c.unchanged + import_job.c.failed).label(
+    "processed"
+)
+_job = select(import_job, _processed)
+_BY_ID = Statement(_job.where(import_job.c.id == func.any(bindparam("keys", type_=ARRAY(Uuid)))))
+
+
+@implements(ImportJobs)
+class SqlImportJobs:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, job: ImportJob) -> None:
+        self._session.add(job)
+
+    async def lock(self, job_id: UUID) -> ImportJob | None:
+        return await self._session.get(ImportJob, job_id, with_for_update=True)
+
+    async def keep_errors(self, job: ImportJob, errors: Sequence[RowError]) -> None:
+        if errors:
+            rows = [
+                {"tenant_id": job.tenant_id, "job_id": job.id, "line": e.line, "column": e.column, "reason": e.reason}
+                for e in sorted(errors, key=lambda error: error.line)
+            ]
+            await self._session.execute(insert(import_error), rows)
+
+    async def forget_seen(self, job: ImportJob) -> None:
+        await self._session.execute(delete(seen_sku).where(seen_sku.c.job_id == job.id))
+
+
+@implements(ImportReads)
+class SqlImportReads:
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def jobs(self, ids: Sequence[UUID]) -> list[Any | None]:
+        return await self._reads.by_key(_BY_ID, ids)
+
+    async def list_jobs(self, page: PageRequest) -> Page[Any]:
+        return await keyset(self._reads, _job, [import_job.c.id.desc()], page)
+
+    async def errors(self, job_id: UUID, page: PageRequest) -> Page[Any]:
+        rows = select(import_error).where(import_error.c.job_id == job_id)
+        return await keyset(self._reads, rows, [import_error.c.id], page)
