@@ -1,0 +1,96 @@
+"""The port between the edge and whatever executes GraphQL."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from graphql import DocumentNode, GraphQLError, GraphQLSchema, OperationDefinitionNode, OperationType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Document:
+    """A parsed and valid document; the same object comes with every request of the same text.
+
+    An executor may key its plans on the identity of `ast`.
+    """
+
+    source: str
+    ast: DocumentNode
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Operation:
+    """One admitted operation: everything that an executor needs but the context."""
+
+    document: Document
+    definition: OperationDefinitionNode
+    name: str | None
+    variables: Mapping[str, Any]
+    extensions: Mapping[str, Any]
+
+    @property
+    def kind(self) -> OperationType:
+        return self.definition.operation
+
+
+@dataclass(slots=True)
+class Result:
+    """What an operation, or one event of a subscription, answers.
+
+    `executed` is false when nothing ran (a variable could not be coerced): the response then has no `data` entry.
+    `data` is anything that orjson writes; an `orjson.Fragment` is written as it is, so one serialisation of an event
+    can serve many subscribers.
+    """
+
+    data: Any = None
+    errors: Sequence[GraphQLError] = ()
+    extensions: Mapping[str, Any] | None = None
+    executed: bool = True
+
+
+class Executor(Protocol):
+    """Executes admitted operations against one schema."""
+
+    @property
+    def schema(self) -> GraphQLSchema: ...
+
+    def validate(self, document: DocumentNode, *, hide_suggestions: bool) -> Sequence[GraphQLError]: ...
+
+    async def execute(self, operation: Operation, context: Any) -> Result:
+        """Run a query or a mutation; resolver errors are in the result, never raised."""
+        ...
+
+    def subscribe(self, operation: Operation, context: Any) -> AsyncGenerator[Result]:
+        """Yield one result per event; closing the generator closes the source of the events."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Bucket:
+    """A token bucket that an operation's cost is charged to: `capacity` in cost units, refilled per second."""
+
+    key: str
+    capacity: float
+    refill_per_second: float
+
+
+class Session(Protocol):
+    """An admitted caller: one per HTTP request, one per WebSocket."""
+
+    @property
+    def principal(self) -> str:
+        """The key that connections are counted by: a user id, or an address for a guest."""
+        ...
+
+    @property
+    def expires_at(self) -> float | None:
+        """When the credentials end, in unix seconds."""
+        ...
+
+    @property
+    def buckets(self) -> Sequence[Bucket]: ...
+
+    def context(self, operation: Operation, correlation_id: str) -> AbstractAsyncContextManager[Any]:
+        """Open the `info.context` of one operation, and release what it holds afterwards."""
+        ...

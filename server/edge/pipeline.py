@@ -1,0 +1,232 @@
+"""From parameters to a written response: the steps that every transport shares."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass
+from time import perf_counter
+from typing import Any, Self
+
+import orjson
+from graphql import OperationType
+
+from server.edge.documents import Documents, PreparedOperation
+from server.edge.executor import Executor, Operation, Result, Session
+from server.edge.masking import formatted_error, internal_error
+from server.edge.params import GraphQLParams
+from server.edge.rate_limit import RateLimiter
+from server.edge.refusal import Refusal, TransportRefusal
+from server.edge.trusted import DocumentSource
+
+ONE_SHOT = frozenset({OperationType.QUERY, OperationType.MUTATION})
+ANY_KIND = frozenset(OperationType)
+
+Observer = Callable[[str, str, float], None]
+"""Told of every operation: its kind, `ok`, `refused` or `failed`, and how many seconds it took.
+
+The kind is that of GraphQL, or `unknown` for what was refused before it was admitted.
+"""
+
+UNKNOWN_KIND = "unknown"
+
+FAIR_SHARE = 16
+"""Events after which a source with a long backlog lets the others work."""
+
+
+class OperationNotAllowed(TransportRefusal):
+    """This kind of operation does not travel this way."""
+
+    status = 405
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        return {"allow": "POST"}
+
+
+class SubscriptionNeedsStream(TransportRefusal):
+    """A subscription came by a request that can only be answered once."""
+
+    status = 406
+
+
+class DeadlineExceeded(TransportRefusal):
+    """The operation took longer than the edge allows."""
+
+    status = 503
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An operation that passed every limit, with the cost that it will be charged; `report` adds `extensions.cost`."""
+
+    operation: Operation
+    prepared: PreparedOperation
+    requested_cost: float
+    report: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """A written GraphQL response; `executed` is false when it holds nothing but request errors."""
+
+    body: bytes
+    executed: bool
+
+
+class _Observation:
+    """Tells the observer how an operation went, once it is over."""
+
+    def __init__(self, observe: Observer, kind: str) -> None:
+        self._observe: Observer | None = observe
+        self._kind = kind
+        self._outcome = "ok"
+        self._began = perf_counter()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def see(self, result: Result) -> None:
+        if result.errors:
+            self._outcome = "failed" if result.executed else "refused"
+
+    def dismiss(self) -> None:
+        self._observe = None
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and not issubclass(kind, GeneratorExit | asyncio.CancelledError):
+            self._outcome = "refused" if issubclass(kind, Refusal) else "failed"
+        if self._observe:
+            self._observe(self._kind, self._outcome, perf_counter() - self._began)
+
+
+class Pipeline:
+    """Admits, charges, executes and writes operations."""
+
+    def __init__(
+        self,
+        executor: Executor,
+        documents: Documents,
+        source: DocumentSource,
+        limiter: RateLimiter,
+        timeout_seconds: float,
+        observe: Observer,
+    ) -> None:
+        self._executor = executor
+        self._documents = documents
+        self._source = source
+        self._limiter = limiter
+        self._timeout_seconds = timeout_seconds
+        self._observe = observe
+
+    def admit(self, params: GraphQLParams, kinds: Collection[OperationType], *, report: bool = False) -> Admitted:
+        """Find, check and price the operation that a request means; nothing of it has run yet.
+
+        Raises: Refusal.
+        """
+        with _Observation(self._observe, UNKNOWN_KIND) as observation:
+            admitted = self._admit(params, kinds, report=report)
+            observation.dismiss()
+        return admitted
+
+    def _admit(self, params: GraphQLParams, kinds: Collection[OperationType], *, report: bool) -> Admitted:
+        prepared = self._documents.prepare(self._source.text(params)).operation(params.operation_name)
+        kind = prepared.definition.operation
+        if kind not in kinds:
+            _refuse_kind(kind)
+        cost = prepared.cost.requested(params.variables)
+        operation = Operation(
+            prepared.document, prepared.definition, prepared.name, params.variables, params.extensions
+        )
+        return Admitted(operation, prepared, cost, report or params.extensions.get("cost") == "report")
+
+    async def execute(self, admitted: Admitted, session: Session, correlation_id: str) -> Response:
+        """Run a query or mutation.
+
+        Raises: RateLimited, DeadlineExceeded.
+        """
+        with _Observation(self._observe, admitted.operation.kind.value) as observation:
+            await self._limiter.charge(session.buckets, admitted.requested_cost)
+            result = await self._execute(admitted.operation, session, correlation_id)
+            observation.see(result)
+        return self._settle(admitted, session, result, correlation_id)
+
+    async def _execute(self, operation: Operation, session: Session, correlation_id: str) -> Result:
+        try:
+            async with (
+                asyncio.timeout(self._timeout_seconds) as timeout,
+                session.context(operation, correlation_id) as context,
+            ):
+                return await self._executor.execute(operation, context)
+        except TimeoutError:
+            if timeout.expired():
+                raise DeadlineExceeded(f"The operation took longer than {self._timeout_seconds:g} s.") from None
+            raise
+
+    async def stream(self, admitted: Admitted, session: Session, correlation_id: str) -> AsyncGenerator[Response]:
+        """Run any operation as a stream of responses; a request error is its only response.
+
+        Raises: RateLimited, DeadlineExceeded.
+        """
+        if admitted.operation.kind is not OperationType.SUBSCRIPTION:
+            yield await self.execute(admitted, session, correlation_id)
+            return
+        with _Observation(self._observe, admitted.operation.kind.value) as observation:
+            await self._limiter.charge(session.buckets, admitted.requested_cost)
+            async with aclosing(self._events(admitted, session, correlation_id)) as results:
+                async for result in results:
+                    observation.see(result)
+                    yield self._written(admitted, result, correlation_id, None)
+
+    async def _events(self, admitted: Admitted, session: Session, correlation_id: str) -> AsyncGenerator[Result]:
+        async with (
+            session.context(admitted.operation, correlation_id) as context,
+            aclosing(self._executor.subscribe(admitted.operation, context)) as results,
+        ):
+            sent = 0
+            async for result in results:
+                yield result
+                sent += 1
+                if sent % FAIR_SHARE == 0:
+                    await asyncio.sleep(0)
+
+    def _settle(self, admitted: Admitted, session: Session, result: Result, correlation_id: str) -> Response:
+        actual: float | None = None
+        if isinstance(result.data, dict) and (session.buckets or admitted.report):
+            actual = min(admitted.requested_cost, admitted.prepared.cost.actual(result.data))
+            self._limiter.refund(session.buckets, admitted.requested_cost - actual)
+        return self._written(admitted, result, correlation_id, actual)
+
+    def _written(self, admitted: Admitted, result: Result, correlation_id: str, actual: float | None) -> Response:
+        extensions = dict(result.extensions or {})
+        if admitted.report:
+            extensions["cost"] = {"requested": admitted.requested_cost, "actual": actual}
+        return Response(_write(result, extensions, correlation_id), result.executed)
+
+    def priced(self, admitted: Admitted) -> bytes:
+        """Write what an operation would cost, for a client that asked for nothing else."""
+        return orjson.dumps({"data": None, "extensions": {"cost": {"requested": admitted.requested_cost}}})
+
+
+def _refuse_kind(kind: OperationType) -> None:
+    if kind is OperationType.SUBSCRIPTION:
+        raise SubscriptionNeedsStream("A subscription needs a WebSocket, or Accept: text/event-stream.")
+    raise OperationNotAllowed(f"A {kind.value} cannot be sent this way.")
+
+
+def _write(result: Result, extensions: Mapping[str, Any], correlation_id: str) -> bytes:
+    errors = [formatted_error(error, correlation_id) for error in result.errors]
+    response: dict[str, Any] = {}
+    try:
+        if errors:
+            response["errors"] = orjson.Fragment(orjson.dumps(errors, default=str))
+        if result.executed:
+            response["data"] = result.data
+        if extensions:
+            response["extensions"] = extensions
+        return orjson.dumps(response)
+    except TypeError as error:
+        return orjson.dumps({"errors": [internal_error(error, correlation_id)], "data": None})
+
+
+def write_refusal(refusal: Refusal) -> bytes:
+    return orjson.dumps({"errors": refusal.errors()}, default=str)
