@@ -1,0 +1,71 @@
+# Only Python (3.11 or newer, with venv) and make are needed. `make help` lists the targets.
+
+PYTHON ?= python3
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-installed
+DEVELOPMENT := $(VENV)/.development-installed
+INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
+COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test test-fuzz check format bench schema lock clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
+
+setup: $(DEVELOPMENT) ## Install everything for development (once, and when the lock changes)
+
+run: $(RUNTIME) ## Start Agora with its databases; Ctrl-C stops it (ARGS="--port 8001" …)
+	@$(BIN)/agora serve $(ARGS)
+
+test: $(DEVELOPMENT) ## Run all tests, in parallel (ARGS="tests/data -k tenant" …)
+	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
+
+test-fuzz: $(DEVELOPMENT) ## Compare both executors on many more generated operations
+	AGORA_FUZZ=20000 $(BIN)/pytest tests/schema/supergraph/test_differential.py $(ARGS)
+
+check: $(DEVELOPMENT) ## Lint, format, types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
+	$(BIN)/ruff check --fix --exit-zero .
+	$(BIN)/ruff format .
+
+bench: $(DEVELOPMENT) ## Run the benchmarks (takes minutes)
+	@for each in benchmarks/[!_]*.py; do echo "== $$each"; $(BIN)/python $$each $(ARGS) || exit 1; done
+
+schema: $(DEVELOPMENT) ## Write schema/public.graphql and compose schema/supergraph.graphql (needs Node)
+	$(BIN)/agora schema --output schema/public.graphql
+	$(BIN)/agora supergraph --output schema/supergraph.graphql
+
+lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew
+	$(INSTALL) uv
+	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --output-file requirements.lock >/dev/null
+	printf 'hatchling\neditables\n' | $(COMPILE) --extra dev pyproject.toml - --output-file requirements-dev.lock >/dev/null
+
+clean: ## Remove the environment and all caches; data in the home folder stays
+	rm -rf $(VENV) dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -not -path '*/node_modules/*' -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Agora needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.12 …")'
+	@$(PYTHON) -c 'import ensurepip' || { echo 'The Python module venv is missing; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+# The locks hold the build requirements too, so that nothing is downloaded that is not pinned by hash.
+$(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing Agora (takes a minute, once) …'
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+$(DEVELOPMENT): requirements-dev.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing Agora for development (takes a minute, once) …'
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@$(INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@ $(RUNTIME)

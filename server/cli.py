@@ -1,0 +1,252 @@
+"""The command line. Commands are thin: what they do lives in the modules that they name and load only then."""
+
+import asyncio
+import signal
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from importlib.metadata import version as installed_version
+from pathlib import Path
+from pkgutil import resolve_name
+from typing import Annotated, Any
+
+import typer
+from pydantic import ValidationError
+
+from server.settings import Settings, variable
+
+FAILED, WRONG_USE, IN_USE, STOPPED = 1, 2, 3, 130
+"""Exit codes: something failed; a setting, an argument or the port is wrong; another process uses the home; Ctrl-C."""
+
+app = typer.Typer(
+    name="agora",
+    help="A federated GraphQL commerce server. Settings come from AGORA_* variables; `agora doctor` lists them.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+
+Home = Annotated[
+    Path | None, typer.Option(help="Folder for data, secrets and logs.", show_default="~/.local/share/agora")
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of the terminal.")]
+
+
+@app.callback(invoke_without_command=True)
+def agora(
+    show_version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+) -> None:
+    if show_version:
+        typer.echo(f"agora {installed_version('agora')}")
+        raise typer.Exit
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
+    home: Home = None,
+    only: Annotated[str, typer.Option(help="Serve only these subgraphs, comma-separated.")] = "",
+    worker: Annotated[bool | None, typer.Option("--worker/--no-worker", help="Run a worker process too.")] = None,
+    demo: Annotated[
+        bool | None, typer.Option("--demo/--no-demo", help="Load the demo marketplace on first start.")
+    ] = None,
+) -> None:
+    """Start the engines, migrate, and serve the graph until Ctrl-C."""
+    settings = _settings(host=host, port=port, home=home, worker=worker, demo=demo)
+    contexts = [name.strip() for name in only.split(",") if name.strip()]
+    resolve_name("server.serving:serve")(settings, contexts, announce=_announce)
+
+
+@app.command()
+def worker(home: Home = None) -> None:
+    """Run the background work: the relay, the consumers of events, jobs and timers."""
+    with _engines(_settings(home=home)) as settings:
+        _run(resolve_name("server.worker:run")(settings), code_when_stopped=0)
+
+
+@app.command()
+def demo(home: Home = None) -> None:
+    """Load the demo marketplace, unless it is there already."""
+    with _engines(_settings(home=home)) as settings:
+        _run(resolve_name("server.demo:load")(settings))
+
+
+@app.command()
+def migrate(home: Home = None) -> None:
+    """Bring the database up to the newest migration."""
+    with _engines(_settings(home=home), migrated=False) as settings:
+        resolve_name("data.migrations:upgrade")(settings.database_url)
+
+
+@app.command(hidden=True)
+def prepare(*, demo: bool = True) -> None:
+    """Migrate and load the demo, as the first child of serve."""
+    settings = _settings()
+    resolve_name("data.migrations:upgrade")(settings.database_url)
+    if demo:
+        _run(resolve_name("server.demo:load")(settings))
+
+
+imports = typer.Typer(help="Bring data in from files.", no_args_is_help=True)
+app.add_typer(imports, name="import")
+
+
+@imports.command("products")
+def import_products(
+    file: Annotated[Path, typer.Argument(help="CSV, TSV, JSONL or XLSX, each also .gz.", exists=True, dir_okay=False)],
+    store: Annotated[str, typer.Option(help="Code of the store that sells them.")],
+    tenant: Annotated[
+        str | None, typer.Option(help="Code of the tenant, where the store's code is not enough.")
+    ] = None,
+    mapping: Annotated[
+        str | None,
+        typer.Option("--map", help="TOML file (or the name of a ready-made one) that maps columns; unset: guessed."),
+    ] = None,
+    home: Home = None,
+) -> None:
+    """Import products, variants, prices and stock; rows with errors are listed in a file beside the input."""
+    with _engines(_settings(home=home)) as settings, _progress(f"Importing {file.name}") as progress:
+        summary = _run(resolve_name("server.importing:run")(settings, file, store, tenant, mapping, progress))
+    typer.echo(summary)
+
+
+@app.command("rebuild-search")
+def rebuild_search(home: Home = None) -> None:
+    """Rebuild the search index from the database beside the old one, then swap them."""
+    with _engines(_settings(home=home)) as settings, _progress("Rebuilding the search index") as progress:
+        _run(resolve_name("server.rebuilding:run")(settings, progress))
+
+
+@app.command()
+def schema(
+    context: Annotated[str | None, typer.Option(help="One context's subgraph instead of the public schema.")] = None,
+    output: Output = None,
+) -> None:
+    """Print the GraphQL schema."""
+    _write(resolve_name("server.schema_files:print_schema")(context), output)
+
+
+@app.command()
+def supergraph(output: Output = None) -> None:
+    """Compose all subgraphs for a federation router (needs Node)."""
+    _write(resolve_name("server.schema_files:compose")(), output)
+
+
+@app.command()
+def doctor(
+    home: Home = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Report what is used, what is reachable and what is misconfigured."""
+    try:
+        settings = _settings(home=home)
+    except ValidationError as error:
+        typer.echo("\n".join(_lines(error)), err=True)
+        raise typer.Exit(FAILED) from error
+    raise typer.Exit(0 if resolve_name("server.doctor:report")(settings, as_json=as_json) else FAILED)
+
+
+def main() -> None:
+    """The `agora` command."""
+    try:
+        app()
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        for line in _lines(error):
+            typer.echo(f"agora: {line}", err=True)
+        sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """The exit code of a refusal that a line explains; None for what only a traceback can."""
+    names = {kind.__name__ for kind in type(error).__mro__}
+    # By name, so that `agora --help` loads neither the engines nor the domain.
+    if "HomeInUse" in names:
+        return IN_USE
+    if names & {"CannotListen", "UnknownContext", "ValidationError"}:
+        return WRONG_USE
+    return FAILED if names & {"EngineError", "NotReady", "DomainError", "CompositionError", "MergeError"} else None
+
+
+def _lines(error: Exception) -> list[str]:
+    if not isinstance(error, ValidationError):
+        return [str(getattr(error, "message", error))]
+    # The place is a field's name when the command line chose the value, else the variable that it came from.
+    return [f"{variable(str(part['loc'][0]))}: {part['msg'].removeprefix('Value error, ')}" for part in error.errors()]
+
+
+def _settings(**chosen: Any) -> Settings:
+    """The settings, with what the command line chose above the environment; logs are set up from them."""
+    settings = Settings(**{name: value for name, value in chosen.items() if value is not None})
+    resolve_name("server.logs:configure")(settings)
+    return settings
+
+
+@contextmanager
+def _engines(settings: Settings, *, migrated: bool = True) -> Iterator[Settings]:
+    """Settings whose URLs work: of given servers, of the process that serves the home, or of engines started for now."""
+    engines = resolve_name("data.embedded:Engines")(
+        settings.home, database_url=settings.database_url or None, redis_url=settings.redis_url or None, attach=True
+    )
+    with engines as endpoints:
+        if migrated and not engines.attached and not settings.database_url:
+            resolve_name("data.migrations:upgrade")(endpoints.database_url)
+        yield settings.with_engines(endpoints.database_url, endpoints.redis_url)
+
+
+def _run(work: Coroutine[Any, Any, Any], *, code_when_stopped: int = STOPPED) -> Any:
+    """Runs a coroutine until it ends or a signal asks it to: then it is cancelled and may clean up."""
+
+    async def until_told() -> Any:
+        task = asyncio.ensure_future(work)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            asyncio.get_running_loop().add_signal_handler(number, task.cancel)
+        return await task
+
+    try:
+        return resolve_name("uvloop:run")(until_told())
+    except asyncio.CancelledError:
+        raise typer.Exit(code_when_stopped) from None
+
+
+@contextmanager
+def _progress(title: str) -> Iterator[Any]:
+    """A progress bar: call it with what is done, what there is in all (or None), and optionally a note."""
+    rich = resolve_name("rich.progress")
+    columns = [rich.TextColumn("{task.description}"), rich.BarColumn(), rich.TaskProgressColumn(show_speed=True)]
+    with rich.Progress(*columns, rich.TimeElapsedColumn(), rich.TextColumn("{task.fields[note]}")) as bar:
+        task = bar.add_task(title, total=None, note="")
+
+        def show(done: int, total: int | None, note: str = "") -> None:
+            bar.update(task, completed=done, total=total, note=note)
+
+        yield show
+
+
+def _write(text: str, output: Path | None) -> None:
+    if output is None:
+        typer.echo(text, nl=not text.endswith("\n"))
+    else:
+        output.write_text(text)
+
+
+def _announce(settings: Settings, engines: Any) -> None:
+    """Says that the server is ready, where, and how to stop it."""
+    lines = [f"Agora {installed_version('agora')} is ready at {settings.url}/graphql"]
+    if settings.allows("explorer"):
+        lines.append("  GraphiQL   open that address in a browser")
+    lines.append(
+        f"  Data       {settings.home}" + (f" (engines of process {engines.endpoints.pid})" if engines.attached else "")
+    )
+    users = settings.home / "demo-users.txt"
+    if settings.allows("demo") and users.exists():
+        lines.append("  Demo users")
+        lines += [f"             {line}" for line in users.read_text().splitlines()]
+    lines.append("  Stop       Ctrl-C")
+    typer.echo("\n".join(lines))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,85 @@
+"""What the settings alone show: a list of all of them, and those that are unwise."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from server.settings import PREFIX, Settings, variable
+
+
+class Verdict(StrEnum):
+    OK = "ok"
+    NOTE = "note"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report."""
+
+    part: str
+    verdict: Verdict
+    detail: str
+
+
+def listed(settings: Settings) -> list[dict[str, str]]:
+    """Every setting with its variable and whether it was set; secrets are masked."""
+    return [
+        {
+            "variable": variable(name),
+            "value": _shown(getattr(settings, name), secret=not field.repr),
+            "from": "set" if name in settings.model_fields_set else "default",
+            "meaning": field.description or "",
+        }
+        for name, field in Settings.model_fields.items()
+    ]
+
+
+def misconfigurations(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
+    """What the settings alone show to be wrong or unwise."""
+    known = {variable(name) for name in Settings.model_fields} | {"AGORA_DATABASE_URL", "AGORA_REDIS_URL"}
+    for name in sorted(environment):
+        if name.startswith(PREFIX) and name not in known:
+            yield Finding("settings", Verdict.WARNING, f"{name} is not a setting: misspelt?")
+    if (home := environment.get("AGORA_HOME", "")) and not Path(home).expanduser().is_absolute():
+        yield Finding(
+            "settings", Verdict.WARNING, f"AGORA_HOME={home} is relative: another working folder means other data"
+        )
+    if settings.production:
+        yield from _unwise_in_production(settings)
+
+
+def _unwise_in_production(settings: Settings) -> Iterator[Finding]:
+    for feature in ("introspection", "explorer", "demo"):
+        if getattr(settings, feature):
+            yield Finding("settings", Verdict.WARNING, f"{variable(feature)} is on in production")
+    if settings.log_level == "debug":
+        yield Finding("settings", Verdict.WARNING, "AGORA_LOG_LEVEL=debug in production logs personal data")
+    if not settings.trusted_documents:
+        yield Finding("settings", Verdict.WARNING, "AGORA_TRUSTED_DOCUMENTS is unset: production executes any document")
+    if not settings.database_url:
+        yield Finding(
+            "settings", Verdict.NOTE, "DATABASE_URL is unset: production data lies in the home folder; back it up"
+        )
+    elif not settings.secret_key:
+        yield Finding(
+            "settings",
+            Verdict.WARNING,
+            "AGORA_SECRET_KEY is unset: each machine would sign tokens with a key of its own",
+        )
+    if settings.public_url.startswith("http://"):
+        yield Finding("settings", Verdict.WARNING, "AGORA_PUBLIC_URL is not https")
+
+
+def _shown(value: Any, *, secret: bool) -> str:
+    if value in (None, "", ()):
+        return ""
+    if not secret:
+        return ", ".join(value) if isinstance(value, tuple) else str(value)
+    # Of a URL, everything but the user and password helps; of a key, nothing does.
+    parts = urlsplit(str(value))
+    return f"{parts.scheme}://***@{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else "***"

@@ -1,0 +1,183 @@
+"""Every setting of Agora, from the environment; `agora doctor` lists them all."""
+
+import json
+import os
+import secrets
+from contextlib import suppress
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+PREFIX = "AGORA_"
+MINIMUM_SECRET_LENGTH = 32
+SCHEMES = {
+    "database_url": ("postgresql", "postgres", "postgresql+asyncpg"),
+    "redis_url": ("redis", "rediss", "unix"),
+    "meilisearch_url": ("http", "https"),
+}
+
+
+def default_home() -> Path:
+    """The folder for data of this user."""
+    data = os.environ.get("XDG_DATA_HOME", "")
+    return (Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share") / "agora"
+
+
+class Settings(BaseSettings):
+    """What a deployment may choose: `AGORA_PORT` sets `port`; DATABASE_URL and REDIS_URL go without the prefix.
+
+    An empty URL means the embedded engine. Fields with repr=False are secrets and shown masked.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_ignore_empty=True,
+        extra="forbid",
+        validate_by_name=True,
+        validate_by_alias=True,
+        frozen=True,
+    )
+
+    home: Path = Field(default_factory=default_home, description="data, secrets, logs and the search index")
+    environment: Literal["development", "production"] = Field(
+        "development", description="production closes what helps developers"
+    )
+    host: str = Field("127.0.0.1", description="address to listen on")
+    port: int = Field(8000, ge=0, le=65535, description="port to listen on; 0 takes a free one")
+    public_url: str = Field("", description="how clients reach this server; empty: from host and port")
+    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="web origins that may call, comma-separated"
+    )
+
+    database_url: str = Field(
+        "",
+        validation_alias=AliasChoices("DATABASE_URL", "AGORA_DATABASE_URL"),
+        repr=False,
+        description="PostgreSQL 16 or newer",
+    )
+    redis_url: str = Field(
+        "", validation_alias=AliasChoices("REDIS_URL", "AGORA_REDIS_URL"), repr=False, description="Redis or Valkey"
+    )
+    meilisearch_url: str = Field("", description="Meilisearch; empty: the embedded index in the home folder")
+    meilisearch_key: str = Field("", repr=False, description="Meilisearch key with the rights of an administrator")
+    object_store: str = Field("", description="URL of the store for files; empty: a folder in the home")
+
+    secret_key: str = Field("", repr=False, description="what keys are derived from; empty: generated into the home")
+    access_token_seconds: PositiveInt = Field(15 * 60, description="life of an access token")
+    refresh_token_seconds: PositiveInt = Field(30 * 86_400, description="life of a refresh token")
+
+    max_body_bytes: PositiveInt = Field(256 * 1024, description="largest body of a request")
+    deadline_seconds: PositiveFloat = Field(30.0, description="longest time for one operation")
+    max_values: PositiveInt = Field(200_000, description="largest result of one operation, in values")
+    drain_seconds: PositiveFloat = Field(10.0, description="how long a stopping server lets operations finish")
+    introspection: bool | None = Field(None, description="schema introspection; unset: only in development")
+    explorer: bool | None = Field(None, description="GraphiQL in the browser; unset: only in development")
+    trusted_documents: Path | None = Field(None, description="manifest of the documents that alone are executed")
+
+    rate_limit_capacity: float = Field(0, ge=0, description="cost units that a caller may spend at once; 0: no limit")
+    rate_limit_refill: float = Field(500, ge=0, description="cost units that a caller gets back per second")
+
+    worker: bool = Field(True, description="serve also runs a worker process")
+    demo: bool | None = Field(None, description="load the demo marketplace on first start; unset: only in development")
+    read_pool: PositiveInt = Field(8, description="database connections for reads, per process")
+    write_pool: PositiveInt = Field(16, description="database connections for changes, per process")
+
+    log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console at a terminal, else json")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level to log")
+    access_log: bool = Field(False, description="log every request")
+
+    @field_validator("home", "trusted_documents")
+    @classmethod
+    def _absolute(cls, path: Path | None) -> Path | None:
+        return path.expanduser().absolute() if path else None
+
+    @field_validator("database_url", "redis_url", "meilisearch_url")
+    @classmethod
+    def _of_a_known_scheme(cls, url: str, field: ValidationInfo) -> str:
+        known = SCHEMES[str(field.field_name)]
+        if url and not url.startswith(tuple(f"{scheme}://" for scheme in known)):
+            raise ValueError(f"must start with {' or '.join(f'{scheme}://' for scheme in known)}")
+        return url
+
+    @field_validator("secret_key")
+    @classmethod
+    def _long_enough(cls, key: str) -> str:
+        if 0 < len(key) < MINIMUM_SECRET_LENGTH:
+            raise ValueError(f"must have at least {MINIMUM_SECRET_LENGTH} characters")
+        return key
+
+    @field_validator("allowed_origins", mode="before")
+    @classmethod
+    def _separated(cls, origins: Any) -> Any:
+        return (
+            tuple(part.strip() for part in origins.split(",") if part.strip()) if isinstance(origins, str) else origins
+        )
+
+    @property
+    def production(self) -> bool:
+        return self.environment == "production"
+
+    @property
+    def url(self) -> str:
+        """Where clients find the server."""
+        wildcard = self.host in {"0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound.
+        host = "127.0.0.1" if wildcard else f"[{self.host}]" if ":" in self.host else self.host
+        return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+
+    def allows(self, feature: Literal["introspection", "explorer", "demo"]) -> bool:
+        """Whether a development feature is on: as set, else by the environment."""
+        chosen: bool | None = getattr(self, feature)
+        return chosen if chosen is not None else not self.production
+
+    @cached_property
+    def _root_key(self) -> bytes:
+        return self.secret_key.encode() if self.secret_key else _generated_key(self.home)
+
+    def derive_key(self, purpose: str, length: int = 32) -> bytes:
+        """A key of its own for each purpose, always the same for the same secret; length in bytes.
+
+        Source: RFC 5869 (HKDF).
+        """
+        return HKDF(SHA256(), length, salt=None, info=f"agora:{purpose}".encode()).derive(self._root_key)
+
+    def with_engines(self, database_url: str, redis_url: str, **more: Any) -> Self:
+        """The same settings, pointing at engines that run."""
+        return self.model_copy(update={"database_url": database_url, "redis_url": redis_url, **more})
+
+    def as_environment(self) -> dict[str, str]:
+        """What a child process needs in its environment to have the same settings."""
+        names = [name for name in type(self).model_fields if name in self.model_fields_set]
+        return {variable(name): _text(getattr(self, name)) for name in names if getattr(self, name) is not None}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a setting; the name itself where it is one already."""
+    if name not in Settings.model_fields:
+        return name
+    alias = Settings.model_fields[name].validation_alias
+    return str(alias.choices[0]) if isinstance(alias, AliasChoices) else PREFIX + name.upper()
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return json.dumps(value) if isinstance(value, bool) else str(value)
+
+
+def _generated_key(home: Path) -> bytes:
+    """The secret of this home, made on first use; whichever process links its file first wins, the others read it."""
+    file = home / "secret.key"
+    if not file.exists():
+        home.mkdir(parents=True, exist_ok=True)
+        fresh = file.with_suffix(f".{os.getpid()}")
+        fresh.touch(mode=0o600)
+        fresh.write_text(secrets.token_urlsafe(48))
+        with suppress(FileExistsError):
+            file.hardlink_to(fresh)
+        fresh.unlink()
+    return file.read_text().strip().encode()
