@@ -28,6 +28,10 @@ class OperationReads(Protocol):
     async def close(self) -> None: ...
 
 
+async def _still_good() -> None:
+    """Let a context without credentials go on."""
+
+
 @dataclass(eq=False, kw_only=True)
 class Context:
     """What every resolver gets. Loaders and reads live as long as the operation, never longer."""
@@ -40,6 +44,7 @@ class Context:
     locale: str = "en"
     address: str = ""
     correlation_id: str = field(default_factory=lambda: str(uuid7()))
+    recheck: Callable[[], Awaitable[None]] = field(default=_still_good, repr=False)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     _loaders: dict[tuple[Bulk, tuple[tuple[str, Any], ...]], DataLoader[Any, Any]] = field(
         default_factory=dict, repr=False

@@ -6,7 +6,7 @@ from importlib import import_module
 
 from schema.supergraph import Subgraph, Supergraph
 
-CONTEXTS = ("platform", "tenancy", "identity", "localization", "catalog", "search", "inventory", "reviews")
+CONTEXTS = ("platform", "tenancy", "identity", "localization", "catalog", "importing", "search", "inventory", "reviews")
 
 
 @cache

@@ -12,6 +12,7 @@ import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from domain.kernel import Unchanged
+from schema.scalars import BigInt
 
 
 @cache
@@ -20,7 +21,11 @@ def input_of(kind: type) -> type:
     hints = get_type_hints(kind, include_extras=True)
     body: dict[str, Any] = {"__module__": __name__, "__annotations__": {}}
     for each in fields(kind):
-        body["__annotations__"][each.name] = _argument(hints[each.name])
+        hint = hints[each.name]
+        if each.name.endswith("_minor"):
+            # Amounts in minor units outgrow GraphQL's 32-bit Int in some currencies.
+            hint = BigInt | None if NoneType in get_args(hint) else BigInt
+        body["__annotations__"][each.name] = _argument(hint)
         if each.default is not MISSING or each.default_factory is not MISSING:
             body["__annotations__"][each.name] |= None
             body[each.name] = strawberry.UNSET

@@ -8,7 +8,7 @@ import strawberry
 from domain import inventory as domain
 from resolvers import inventory as resolvers
 from schema.inputs import enum_of
-from schema.kernel import PUBLIC, Node, bulk, command, connection, permission, query, subgraph
+from schema.kernel import PUBLIC, Node, bulk, command, connection, make_subgraph, permission, query
 
 READ = permission("inventory.read")
 ADJUST = permission("inventory.adjust")
@@ -80,4 +80,4 @@ class Mutation:
     update_stock_thresholds = command(resolvers.update_stock_thresholds, StockLevel, who=ADJUST)
 
 
-subgraph = subgraph(query=Query, mutation=Mutation, types=[Product, ProductVariant])
+subgraph = make_subgraph(query=Query, mutation=Mutation, types=[Product, ProductVariant])

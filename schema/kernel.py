@@ -267,7 +267,7 @@ def connection(node: type) -> type:
 CONFIG = StrawberryConfig(scalar_map=SCALARS)
 
 
-def subgraph(
+def make_subgraph(
     *, query: type, mutation: type | None = None, subscription: type | None = None, types: Sequence[type] = ()
 ) -> Subgraph:
     """Make a context's subgraph."""
@@ -322,3 +322,6 @@ def _sign(resolve: Any, arguments: Sequence[Argument], returns: Any, leading: Se
     ]
     resolve.__signature__ = inspect.Signature(parameters, return_annotation=returns)
     resolve.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": returns}
+
+
+subgraph = make_subgraph

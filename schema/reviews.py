@@ -10,7 +10,18 @@ import strawberry
 from domain import reviews as domain
 from resolvers import reviews as resolvers
 from schema.inputs import enum_of
-from schema.kernel import AUTHENTICATED, PUBLIC, Node, bulk, command, computed, connection, permission, query, subgraph
+from schema.kernel import (
+    AUTHENTICATED,
+    PUBLIC,
+    Node,
+    bulk,
+    command,
+    computed,
+    connection,
+    make_subgraph,
+    permission,
+    query,
+)
 
 MODERATE = permission("reviews.moderate")
 
@@ -102,4 +113,4 @@ class Mutation:
     remove_from_wishlist = command(resolvers.remove_from_wishlist, WishlistItem, who=AUTHENTICATED)
 
 
-subgraph = subgraph(query=Query, mutation=Mutation, types=[Product])
+subgraph = make_subgraph(query=Query, mutation=Mutation, types=[Product])

@@ -1,162 +1,124 @@
-"""Imports from a file, chunk by chunk: what the command line and the worker both run."""
+"""`agora import`: a file from the command line, and the report of what was wrong with it."""
 
 import asyncio
 import csv
-import tomllib
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+import os
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
-import structlog
-
-from data.tabular import Line, read_rows
-from domain.importing import (
-    EndImport,
-    FileUnreadable,
-    ImportJob,
-    ImportMap,
-    ImportRow,
-    LoadChunk,
-    RowError,
-    begin_import,
-    end_import,
-    load_chunk,
-)
-from domain.kernel import AlreadyExists, InvalidInput, Transactions, Work
-
-Progress = Callable[[ImportJob], None]
-MAPS = Path(__file__).parent / "import_maps"
-CHUNK_ROWS = 2_000
-ATTEMPTS = 3
-
-log = structlog.get_logger("agora.importing")
+from data.importing import errors_of
+from data.leases import Leases
+from domain.importing import FileUnreadable, ImportJob, ImportJobs, ImportState
+from domain.kernel import SYSTEM, InvalidInput, NotFound, Work, uuid7
+from domain.paging import PageRequest
+from domain.tenancy import StoreReads, TenantFilter, TenantReads
+from server.importer import Importer, guess_map, load_map
+from server.services import Services, open_services
+from server.settings import Settings
 
 
-def load_map(name: str | Path) -> dict[str, Any]:
-    """Read a map from a TOML file, or one of ours by its name.
+async def run(
+    settings: Settings,
+    file: Path,
+    store: str,
+    tenant: str | None,
+    mapping: Path | None,
+    progress: Callable[..., None],
+) -> str:
+    """Import a file from the command line; an import of the same file that was cut short goes on.
 
-    Raises: InvalidInput.
+    Raises: NotFound, InvalidInput.
     """
-    ours = MAPS / f"{name}.toml"
-    path = ours if ours.is_file() else Path(name)
+    async with open_services(settings) as services:
+        tenant_row, store_row = await _destination(services, tenant, store)
+        work = Work(tenant_id=tenant_row.id, actor=SYSTEM, now=datetime.now(UTC), correlation_id=str(uuid7()))
+        described = load_map(mapping) if mapping else load_map(guess_map(file))
+        source = f"file:{await asyncio.to_thread(file.resolve)}"
+        start = _Unfinished(source=source, store_id=store_row.id, seller_id=store_row.id, mapping=described)
+        job = await services.transactions.run(_resume_or_start, start, work)
+        importer = Importer(services.transactions, work, lambda each: progress(each.processed, None, _note(each)))
+        async with Leases(settings.database_url) as leases:
+            if not await leases.take(f"import {job.id}"):
+                raise InvalidInput(field="file", reason="it is being imported by another process")
+            job = await importer.run(job.id, file, described, tenant_row.currency)
+        return await _summary(services, job, file)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unfinished:
+    source: str
+    store_id: UUID
+    seller_id: UUID
+    mapping: Mapping[str, Any]
+
+
+async def _resume_or_start(command: _Unfinished, work: Work, jobs: ImportJobs) -> ImportJob:
+    job = await jobs.unfinished(command.source, command.store_id)
+    if job is None:
+        job = ImportJob(
+            tenant_id=work.tenant_id,
+            source=command.source,
+            store_id=command.store_id,
+            seller_id=command.seller_id,
+            mapping=command.mapping,
+        )
+        jobs.add(job)
+    return job
+
+
+async def _destination(services: Services, tenant: str | None, store: str) -> tuple[Any, Any]:
+    reads = services.database.system_reads()
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        known = ", ".join(sorted(each.stem for each in MAPS.glob("*.toml")))
-        raise InvalidInput(field="map", reason=f"{name} is no map ({error}); ours are {known}") from error
-
-
-def guess_map(path: Path) -> str:
-    """Name the map of ours that fits a file's columns.
-
-    Raises: FileUnreadable, InvalidInput.
-    """
-    first = next((line.values for line in read_rows(path) if line.values), {})
-    for name in ("icecat", "complete_journey", "agora"):
-        if _SIGNS[name] <= first.keys():
-            return name
-    raise InvalidInput(field="map", reason="no map of ours fits these columns; write one, see docs/import.md")
-
-
-_SIGNS = {
-    "icecat": {"id", "title", "supplier", "short_description"},
-    "complete_journey": {"product_id", "department", "product_category", "product_type"},
-    "agora": {"sku", "name"},
-}
-
-
-@dataclass
-class Chunk:
-    """Rows that were read together, and what is wrong with others among them."""
-
-    rows: list[ImportRow] = field(default_factory=list)
-    errors: list[RowError] = field(default_factory=list)
-    last_line: int = 0
-
-
-class Importer:
-    """Runs one import job to its end; started again after a crash, it goes on after the last line that was kept."""
-
-    def __init__(self, transactions: Transactions, work: Work, progress: Progress = lambda _job: None) -> None:
-        self._transactions = transactions
-        self._work = work
-        self._progress = progress
-
-    async def run(self, job_id: UUID, path: Path, mapping: Mapping[str, Any], currency: str) -> ImportJob:
-        """Import a file into the job's store; a file that cannot be read fails the job and keeps what was read."""
-        job = await self._change(begin_import, job_id)
-        failure = None
-        try:
-            job = await self._load(job, path, ImportMap(mapping, currency=currency))
-        except (FileUnreadable, InvalidInput) as error:
-            failure = error.message
-        if not job.is_over:
-            job = await self._change(end_import, EndImport(job_id=job_id, failure=failure))
-        self._progress(job)
-        log.info("import.ended", job_id=str(job_id), state=job.state, rows=job.processed, failed=job.failed)
-        return job
-
-    async def _load(self, job: ImportJob, path: Path, mapping: ImportMap) -> ImportJob:
-        chunks = _chunks(read_rows(path, after=job.last_line), mapping)
-        # While PostgreSQL works on one chunk, the next one is read.
-        upcoming = asyncio.create_task(asyncio.to_thread(next, chunks, None))
-        try:
-            while (chunk := await upcoming) is not None and not job.is_over:
-                upcoming = asyncio.create_task(asyncio.to_thread(next, chunks, None))
-                job = await self._keep(job.id, chunk)
-                self._progress(job)
-        finally:
-            upcoming.cancel()
-        return job
-
-    async def _keep(self, job_id: UUID, chunk: Chunk) -> ImportJob:
-        command = LoadChunk(job_id=job_id, rows=chunk.rows, errors=chunk.errors, last_line=chunk.last_line)
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return await self._change(load_chunk, command)
-            except AlreadyExists:
-                # Somebody made a product of one of the SKUs meanwhile: this time the loader finds and updates it.
-                if attempt == ATTEMPTS:
-                    raise
-        raise AssertionError("the loop returns or raises")
-
-    async def _change(self, handler: Callable[..., Any], command: Any) -> ImportJob:
-        work = replace(self._work, now=datetime.now(UTC))
-        job: ImportJob = await self._transactions.run(handler, command, work)
-        return job
-
-
-def _chunks(lines: Iterator[Line], mapping: ImportMap) -> Iterator[Chunk]:
-    while batch := list(islice(lines, CHUNK_ROWS)):
-        chunk = Chunk(last_line=batch[-1].number)
-        for line in batch:
-            _sort(line, mapping, chunk)
-        yield chunk
-
-
-def _sort(line: Line, mapping: ImportMap, chunk: Chunk) -> None:
-    if line.values is None:
-        chunk.errors.append(line.error or RowError(line.number, "", "it cannot be read"))
-        return
+        tenants = reads.port(TenantReads)
+        if tenant:
+            (row,) = await tenants.by_code([tenant])
+        else:
+            listed = (await tenants.tenants(TenantFilter(), PageRequest(first=2))).nodes
+            row = listed[0] if len(listed) == 1 else None
+        if row is None:
+            wanted = f"Tenant {tenant}" if tenant else "--tenant: name one, there are several or none"
+            raise InvalidInput(field="tenant", reason=f"{wanted} does not exist" if tenant else wanted)
+    finally:
+        await reads.close()
+    reads = services.database.reads(row.id)
     try:
-        chunk.rows.append(mapping.row(line.number, line.values))
-    except RowError as error:
-        chunk.errors.append(error)
+        (found,) = await reads.port(StoreReads).by_code([store])
+    finally:
+        await reads.close()
+    if found is None:
+        raise NotFound(kind="Store", id=store)
+    return row, found
 
 
-def write_errors(path: Path, errors: Iterator[Any]) -> int:
+def _note(job: ImportJob) -> str:
+    return f"{job.failed:,} refused" if job.failed else ""
+
+
+async def _summary(services: Services, job: ImportJob, file: Path) -> str:
+    counts = f"{job.created:,} created, {job.updated:,} updated, {job.unchanged:,} unchanged, {job.failed:,} refused"
+    if job.failed:
+        # The report stands beside the file, or where the command was given when that folder cannot be written.
+        folder = file.parent if os.access(file.parent, os.W_OK) else Path.cwd()
+        report = folder / f"{file.name}.errors.csv"
+        async with services.database.session(job.tenant_id) as session:
+            await write_errors(report, errors_of(session, job.id))
+        counts += f" (see {report})"
+    if job.state is ImportState.FAILED:
+        raise FileUnreadable(name=file.name, reason=f"{job.failure} Before that: {counts}")
+    return f"{job.processed:,} rows: {counts}."
+
+
+async def write_errors(path: Path, errors: AsyncIterator[Any]) -> int:
     """Write the refused rows as CSV, `line,column,reason`; gives how many."""
     written = 0
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(["line", "column", "reason"])
-        for error in errors:
+        async for error in errors:
             writer.writerow([error.line, error.column, error.reason])
             written += 1
     return written
-
-

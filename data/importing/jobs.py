@@ -1,6 +1,6 @@
 """Import jobs and what was wrong with their rows."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +18,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal,
     select,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -96,6 +97,13 @@ class SqlImportJobs:
     async def lock(self, job_id: UUID) -> ImportJob | None:
         return await self._session.get(ImportJob, job_id, with_for_update=True)
 
+    async def unfinished(self, source: str, store_id: UUID) -> ImportJob | None:
+        going_on = [ImportState.QUEUED, ImportState.VALIDATING, ImportState.RUNNING, ImportState.FAILED]
+        wanted = select(ImportJob).filter_by(source=source, store_id=store_id)
+        still = wanted.where(import_job.c.state == func.any(literal(going_on, ARRAY(Text))))
+        latest = still.order_by(import_job.c.id.desc()).limit(1).with_for_update()
+        return (await self._session.scalars(latest)).one_or_none()
+
     async def keep_errors(self, job: ImportJob, errors: Sequence[RowError]) -> None:
         if errors:
             rows = [
@@ -106,6 +114,13 @@ class SqlImportJobs:
 
     async def forget_seen(self, job: ImportJob) -> None:
         await self._session.execute(delete(seen_sku).where(seen_sku.c.job_id == job.id))
+
+
+async def errors_of(session: AsyncSession, job_id: UUID) -> AsyncIterator[Any]:
+    """Give what was wrong with a job's rows, in their order, without holding them all at once."""
+    rows = select(import_error).where(import_error.c.job_id == job_id).order_by(import_error.c.line, import_error.c.id)
+    async for row in await session.stream(rows):
+        yield row
 
 
 @implements(ImportReads)

@@ -1,0 +1,152 @@
+"""The composition root: one ASGI application from settings, with the merged graph and each subgraph by itself."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any
+
+import orjson
+from redis.asyncio import Redis
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import BaseRoute, Route
+
+from data.bus import RedisBus
+from data.import_files import FolderImportFiles
+from domain.search import IndexState, SearchEngine
+from schema.graph import CONTEXTS, subgraph
+from schema.graph import build as build_graph
+from schema.supergraph import Limits
+from server.edge.drain import Drain
+from server.edge.limits import Limits as DocumentLimits
+from server.edge.rate_limit import NoRateLimiter, RateLimiter, ValkeyRateLimiter
+from server.edge.routes import create_edge, edge_middleware
+from server.edge.settings import EdgeSettings
+from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
+from server.examples import EXAMPLES
+from server.health import Check, Health, Unwell, bus_check, database_check, refresher
+from server.metrics import METRICS, MetricsMiddleware, metrics_route
+from server.services import key_ring, open_services
+from server.sessions import GraphExecutor, Sessions
+from server.settings import Settings
+from server.tokens import JWKS_PATH, jwks_endpoint
+from server.uploads import PATH as UPLOAD_PATH
+from server.uploads import upload_route
+from server.worker import connect
+
+SUBGRAPH_PATH = "/subgraphs/{context}/graphql"
+
+
+def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
+    """Make the application; nothing is opened before its lifespan begins.
+
+    Raises: ValueError for a context that there is not; MergeError where the chosen ones need others.
+    """
+    contexts = tuple(only or CONTEXTS)
+    sessions = Sessions(settings)
+    edge_settings = _edge_settings(settings)
+    drain = Drain()
+    redis = connect(settings.redis_url)
+    parts = Parts(settings, sessions, redis, drain, edge_settings)
+    routes = [
+        *parts.graph("/graphql", contexts),
+        *(route for context in contexts for route in parts.subgraph(context)),
+        upload_route(sessions, FolderImportFiles(settings.home / "imports")),
+        Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
+    ]
+    names = {"/graphql": "graphql", UPLOAD_PATH: "upload"} | {
+        SUBGRAPH_PATH.format(context=each): f"subgraph_{each}" for each in contexts
+    }
+    app = Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(MetricsMiddleware, routes=names),
+            *edge_middleware(edge_settings, streamed=frozenset({UPLOAD_PATH})),
+        ],
+        lifespan=parts.lifespan,
+    )
+    app.state.drain = drain
+    return app
+
+
+class Parts:
+    """What the routes are made of."""
+
+    def __init__(
+        self, settings: Settings, sessions: Sessions, redis: Redis, drain: Drain, edge_settings: EdgeSettings
+    ) -> None:
+        self._settings = settings
+        self._sessions = sessions
+        self._redis = redis
+        self._drain = drain
+        self._edge = edge_settings
+        self._limiter: RateLimiter = ValkeyRateLimiter(redis) if settings.rate_limit_capacity else NoRateLimiter()
+
+    def graph(self, path: str, contexts: Sequence[str]) -> Sequence[BaseRoute]:
+        """Serve several contexts as one graph."""
+        limits = Limits(seconds=self._settings.deadline_seconds, values=self._settings.max_values)
+        executor = GraphExecutor(build_graph(contexts, limits=limits), hide_suggestions=not self._edge.suggestions)
+        settings = replace(self._edge, path=path)
+        return create_edge(
+            executor,
+            self._sessions,
+            settings,
+            limiter=self._limiter,
+            documents=self._documents(),
+            drain=self._drain,
+        ).routes
+
+    def subgraph(self, context: str) -> Sequence[BaseRoute]:
+        """Serve one context as a federation router wants it: `_service` must answer even without introspection."""
+        settings = replace(self._edge, path=SUBGRAPH_PATH.format(context=context), explorer=False, examples=())
+        executor = GraphExecutor(subgraph(context), hide_suggestions=not self._edge.suggestions)
+        return create_edge(executor, self._sessions, settings, limiter=self._limiter, drain=self._drain).routes
+
+    def _documents(self) -> DocumentSource:
+        manifest = self._settings.trusted_documents
+        if manifest is None:
+            return PersistedQueries()
+        # The manifest that client tools write: {"<sha256>": "<document>"}, or a list of documents.
+        listed = orjson.loads(manifest.read_bytes())
+        return TrustedDocuments(listed.values() if isinstance(listed, dict) else listed)
+
+    @asynccontextmanager
+    async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
+        """Open what the process works with, and close it in reverse."""
+        async with self._redis, open_services(self._settings) as services:
+            bus = RedisBus(self._redis)
+            health = Health(
+                {
+                    "database": database_check(services.database),
+                    "bus": bus_check(services.database, bus),
+                    "search": _search_check(services.search),
+                }
+            )
+            # They need what was opened just now; the router takes routes at any time before it serves.
+            app.router.routes += [*health.routes(), metrics_route(refresher(services.database, bus), METRICS)]
+            self._sessions.services = services
+            yield
+            self._sessions.services = None
+
+
+def _edge_settings(settings: Settings) -> EdgeSettings:
+    return EdgeSettings(
+        limits=DocumentLimits(),
+        max_body_bytes=settings.max_body_bytes,
+        execution_timeout_seconds=settings.deadline_seconds + 1,
+        allowed_origins=settings.allowed_origins,
+        introspection=settings.allows("introspection"),
+        suggestions=not settings.production,
+        explorer=settings.allows("explorer"),
+        examples=EXAMPLES if settings.allows("explorer") else (),
+    )
+
+
+def _search_check(engine: SearchEngine) -> Check:
+    async def check() -> Mapping[str, Any] | Unwell:
+        status = await engine.status()
+        if status.state in {IndexState.UNAVAILABLE, IndexState.NEEDS_REBUILD}:
+            return Unwell(status.reason or str(status.state))
+        return {"engine": status.engine, "documents": status.documents}
+
+    return check

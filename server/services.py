@@ -1,0 +1,125 @@
+"""The process-wide services that handlers and resolvers ask for by the ports of the domain."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any, cast
+
+import data.tables  # noqa: F401 — maps every aggregate and registers every port.
+from data.database import Database
+from data.encryption import AesCipher
+from data.import_files import FolderImportFiles
+from data.indexing import all_documents
+from data.passwords import Argon2Hasher
+from data.search import BufferedSearchLog, PostgresTextSearch
+from data.tenancy import SqlPlatform
+from data.transactions import SqlTransactions
+from domain.discovery import IndexRebuild, SearchLog
+from domain.identity.passwords import PasswordHasher
+from domain.identity.sessions import AccessTokens, RevocationReads, Revocations
+from domain.processes.importing import ImportFiles, ImportMaps
+from domain.search import SearchEngine
+from domain.tenancy import Cipher, Platform
+from search.embedded import EmbeddedSearchEngine
+from search.fallback import FallbackSearchEngine
+from search.meilisearch import MeilisearchEngine
+from server.auth import Authenticator, IssuingTokens, RevocationList
+from server.importer import OurMaps
+from server.settings import Settings
+from server.tenant import TenantResolver
+from server.tokens import KeyRing, TokenService
+
+AUDIENCE = "agora"
+
+
+@dataclass
+class Services:
+    """What one process works with, by port, and the few that the edge itself needs."""
+
+    database: Database
+    transactions: SqlTransactions
+    tenants: TenantResolver
+    authenticator: Authenticator
+    search: SearchEngine
+    by_port: dict[type, Any] = field(default_factory=dict)
+
+
+class Rebuild:
+    """Fills the search index from the database; implements the domain's `IndexRebuild`."""
+
+    def __init__(self, engine: SearchEngine, database: Database) -> None:
+        self._engine = engine
+        self._database = database
+
+    async def run(self) -> int:
+        return await self._engine.rebuild(all_documents(self._database))
+
+
+def search_engine(settings: Settings, *, writable: bool) -> SearchEngine:
+    """Give the engine that the settings name; of the embedded one only a single process may write."""
+    if settings.meilisearch_url:
+        return MeilisearchEngine(settings.meilisearch_url, settings.meilisearch_key or None)
+    return EmbeddedSearchEngine(settings.home / "search", writable=writable)
+
+
+def key_ring(settings: Settings) -> KeyRing:
+    """Give the keys that access tokens are signed with."""
+    return KeyRing(settings.derive_key)
+
+
+def token_service(settings: Settings, keys: KeyRing) -> TokenService:
+    """Give what issues and reads access tokens."""
+    lifetime = timedelta(seconds=settings.access_token_seconds)
+    return TokenService(keys, issuer=settings.public_url or "agora", audience=AUDIENCE, lifetime=lifetime)
+
+
+@asynccontextmanager
+async def open_services(settings: Settings, *, writes_index: bool = False) -> AsyncIterator[Services]:
+    """Open the database and everything that stands on it."""
+    async with AsyncExitStack() as stack:
+        pools = {"read_pool": settings.read_pool, "write_pool": settings.write_pool}
+        database = await stack.enter_async_context(Database(settings.database_url, **pools))
+        engine = search_engine(settings, writable=writes_index)
+        stack.push_async_callback(engine.close)
+        search = (
+            engine if writes_index else FallbackSearchEngine(engine, cast("SearchEngine", PostgresTextSearch(database)))
+        )
+        tokens = token_service(settings, key_ring(settings))
+        revocations = RevocationList(_revocations_of(database), tokens.lifetime)
+        by_port: dict[type, Any] = {}
+        platform = SqlPlatform(database, by_port)
+        by_port |= {
+            SearchEngine: search,
+            SearchLog: await stack.enter_async_context(BufferedSearchLog(database)),
+            IndexRebuild: Rebuild(engine, database),
+            PasswordHasher: Argon2Hasher(),
+            AccessTokens: IssuingTokens(tokens, revocations),
+            Cipher: AesCipher([settings.derive_key("encryption", 32)]),
+            Platform: platform,
+            ImportFiles: FolderImportFiles(settings.home / "imports"),
+            ImportMaps: OurMaps(),
+        }
+        # The platform's transactions must offer the same services, itself included.
+        platform.transactions.offer(by_port)
+        transactions = SqlTransactions(database)
+        transactions.offer(by_port)
+        yield Services(
+            database=database,
+            transactions=transactions,
+            tenants=TenantResolver(platform),
+            authenticator=Authenticator(tokens, revocations),
+            search=search,
+            by_port=by_port,
+        )
+
+
+def _revocations_of(database: Database) -> Any:
+    async def load(since: datetime) -> Revocations:
+        reads = database.system_reads()
+        try:
+            return await reads.port(RevocationReads).since(since)
+        finally:
+            await reads.close()
+
+    return load

@@ -1,0 +1,123 @@
+"""From a connection to the context of an operation: tenant, principal, language, and the ways to read and to change."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from starlette.requests import HTTPConnection
+
+from domain.kernel import NOBODY, Principal
+from resolvers.kernel import Context
+from server.edge.executor import Bucket, Operation, Result
+from server.edge.strawberry_executor import StrawberryExecutor
+from server.services import Services
+from server.settings import Settings
+from server.tenant import HEADER, ResolvedTenant
+from server.tokens import VerifiedToken
+
+
+@dataclass(frozen=True)
+class GraphSession:
+    """An admitted caller; every operation gets a context, and with it a snapshot, of its own."""
+
+    services: Services
+    token: VerifiedToken | None
+    tenant: ResolvedTenant | None
+    locale: str
+    address: str
+    buckets: Sequence[Bucket] = ()
+
+    @property
+    def caller(self) -> Principal:
+        return self.token.principal if self.token else NOBODY
+
+    @property
+    def principal(self) -> str:
+        return f"user:{self.caller.user_id}" if self.caller.user_id else f"address:{self.address}"
+
+    @property
+    def expires_at(self) -> float | None:
+        return self.token.expires_at if self.token else None
+
+    @asynccontextmanager
+    async def context(self, _operation: Operation, correlation_id: str) -> AsyncIterator[Context]:
+        """Open an operation's context, and end its snapshot afterwards, whatever happened."""
+        tenant_id = self.tenant.id if self.tenant else None
+        reads = self.services.database.reads(tenant_id)
+        try:
+            yield Context(
+                reads=reads,
+                transactions=self.services.transactions,
+                services=self.services.by_port,
+                principal=self.caller,
+                tenant_id=tenant_id,
+                locale=self.locale,
+                address=self.address,
+                correlation_id=correlation_id,
+                recheck=self._recheck,
+            )
+        finally:
+            await reads.close()
+
+    async def _recheck(self) -> None:
+        if self.token is not None:
+            await self.services.authenticator.recheck(self.token)
+
+
+class Sessions:
+    """Admits callers: their token, their tenant, and how much they may ask for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.services: Services | None = None
+
+    async def __call__(self, connection: HTTPConnection, params: Mapping[str, Any] | None) -> GraphSession:
+        """Admit a caller.
+
+        Raises: Unauthenticated, NotFound.
+        """
+        services = self.services
+        if services is None:
+            raise RuntimeError("a request came before the application had started")
+        token = await services.authenticator.authenticate(connection, params)
+        caller = token.principal if token else NOBODY
+        code = (params or {}).get("tenant") or connection.headers.get(HEADER)
+        host = connection.headers.get("host")
+        tenant = await services.tenants.resolve(host=host, code=str(code) if code else None, principal=caller)
+        accepted = connection.headers.get("accept-language")
+        address = connection.client.host if connection.client else "unknown"
+        return GraphSession(
+            services=services,
+            token=token,
+            tenant=tenant,
+            locale=tenant.language_for(accepted) if tenant else "en",
+            address=address,
+            buckets=self._buckets(caller, tenant, address),
+        )
+
+    def _buckets(self, caller: Principal, tenant: ResolvedTenant | None, address: str) -> Sequence[Bucket]:
+        settings = self._settings
+        if not settings.rate_limit_capacity:
+            return ()
+        own = f"user:{caller.user_id}" if caller.user_id else f"address:{address}"
+        buckets = [Bucket(own, settings.rate_limit_capacity, settings.rate_limit_refill)]
+        if tenant is not None:
+            # A tenant has many users: its share is that of a hundred of them.
+            share = (settings.rate_limit_capacity * 100, settings.rate_limit_refill * 100)
+            buckets.append(Bucket(f"tenant:{tenant.id}", *share))
+        return buckets
+
+
+class GraphExecutor(StrawberryExecutor):
+    """Executes on our graph; between two events of a subscription nothing is held, and the token is looked at again."""
+
+    async def subscribe(self, operation: Operation, context: Context) -> AsyncGenerator[Result]:
+        events = super().subscribe(operation, context)
+        try:
+            async for result in events:
+                await context.forget()
+                yield result
+                await context.recheck()
+        finally:
+            await events.aclose()
