@@ -72,10 +72,14 @@ class Reads:
     async def rows(self, statement: Statement | Executable, **parameters: Any) -> list[Any]:
         """Run a select and give all its rows."""
         text, arguments = statement.bind(parameters) if isinstance(statement, Statement) else dynamic(statement)
+        return await self.text(text, *arguments)
+
+    async def text(self, statement: str, *arguments: Any) -> list[Any]:
+        """Run a constant select that is written as SQL, with PostgreSQL's own numbered parameters."""
         async with self._lock:
             connection = self._connection or await self._open()
             self.statements += 1
-            rows: list[Any] = await connection.fetch(text, *arguments)
+            rows: list[Any] = await connection.fetch(statement, *arguments)
             return rows
 
     async def row(self, statement: Statement | Executable, **parameters: Any) -> Any | None:

@@ -1,5 +1,6 @@
 """The context of one operation: who asks, in which tenant, and the ways to read and to change."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -68,7 +69,8 @@ class Context:
                 return list(await bulk(self, keys, **arguments))
 
             loader = self._loaders[slot] = DataLoader(batch)
-        return await loader.load(key)
+        # Whoever stops waiting must not cancel the load for the others.
+        return await asyncio.shield(loader.load(key))
 
     async def transact(
         self,

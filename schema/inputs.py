@@ -1,6 +1,6 @@
 """Input types made from commands: the domain's dataclass is the one description of what a caller may ask for."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
 from functools import cache, reduce
@@ -12,7 +12,7 @@ import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
 from domain.kernel import Unchanged
-from schema.scalars import BigInt
+from schema.scalars import JSON, BigInt
 
 
 @cache
@@ -47,10 +47,10 @@ def _argument(annotation: Any) -> Any:
         nullable = NoneType in get_args(annotation) or Unchanged in get_args(annotation)
         kept = [each for each in members if each is not NoneType]
         return reduce(or_, [*kept, None] if nullable else kept)
-    if (
-        get_origin(annotation) in {list, tuple, Sequence}
-        or str(get_origin(annotation)) == "<class 'collections.abc.Sequence'>"
-    ):
+    # `typing` and `collections.abc` give the same origins, whichever a hint was written with.
+    if get_origin(annotation) in {dict, Mapping}:
+        return JSON
+    if get_origin(annotation) in {list, tuple, Sequence}:
         return list[_argument(get_args(annotation)[0])]  # type: ignore[misc]
     if isinstance(annotation, type) and is_dataclass(annotation) and annotation is not NoneType:
         return input_of(annotation)

@@ -27,9 +27,10 @@ from domain.paging import PageRequest
 from resolvers.kernel import Context
 from schema.inputs import argument_of, to_domain
 from schema.scalars import SCALARS, BigInt
-from schema.supergraph import Subgraph
+from schema.supergraph import Subgraph, Typed
 from schema.supergraph import attribute as plain_attribute
 from schema.supergraph import bulk as bulk_field
+from schema.supergraph import computed as computed_field
 
 T = TypeVar("T")
 VISIBILITY = "visibility"
@@ -104,14 +105,15 @@ def attribute(*, who: Visibility, **options: Any) -> Any:
 
 def computed(function: Callable[..., Any], returns: Any, **options: Any) -> Any:
     """Declare a field that is worked out from its parent alone, `function(parent, context, **arguments)`."""
-    parameters = list(inspect.signature(function).parameters.values())[2:]
-    hints = get_type_hints(function, include_extras=True)
+    arguments = _arguments(function, fixed=2)
+    if not arguments:
+        return computed_field(function, graphql_type=returns, **options)
 
-    def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:
-        return function(root, info.context, **arguments)
+    def expanded(parent: Any, context: Context, **given: Any) -> Any:
+        return function(parent, context, **given)
 
-    _sign(resolve, [(each.name, hints[each.name], each.default) for each in parameters], returns)
-    return strawberry.federation.field(resolver=resolve, **options)
+    _sign(expanded, arguments, returns, leading=("parent", "context"))
+    return computed_field(expanded, graphql_type=returns, **options)
 
 
 def query(function: Callable[..., Any], returns: Any, *, who: Visibility, **options: Any) -> Any:
@@ -166,7 +168,8 @@ def command(
         try:
             return await function(info.context, to_domain(input, kind), idempotency_key)
         except refusals as refusal:
-            return refusal
+            # A bare exception would be taken for a failure of the field.
+            return Typed(refusal, type(refusal).__name__)
 
     key = ("idempotency_key", str, inspect.Parameter.empty) if key_required else ("idempotency_key", str | None, None)
     _sign(resolve, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
@@ -190,7 +193,8 @@ def action(
         try:
             return await function(info.context, **{name: to_domain(value) for name, value in arguments.items()})
         except refusals as refusal:
-            return refusal
+            # A bare exception would be taken for a failure of the field.
+            return Typed(refusal, type(refusal).__name__)
 
     _sign(resolve, _arguments(function, fixed=1), result_union(result, returns, refusals))
     return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
@@ -312,7 +316,7 @@ def _expanded(function: Callable[..., Any], *, fixed: int) -> Callable[..., Any]
 def _sign(resolve: Any, arguments: Sequence[Argument], returns: Any, leading: Sequence[str] = ("root", "info")) -> None:
     """Give a function the signature that GraphQL arguments are derived from."""
     kind = inspect.Parameter
-    annotations: Mapping[str, Any] = {"root": Any, "info": strawberry.Info, "context": Any, "keys": Any}
+    annotations: Mapping[str, Any] = {"root": Any, "info": strawberry.Info, "context": Any, "keys": Any, "parent": Any}
     parameters = [kind(name, kind.POSITIONAL_OR_KEYWORD, annotation=annotations[name]) for name in leading]
     # An argument that may be left out has no default in the schema: null and absent are then told apart by the caller.
     defaults = [strawberry.UNSET if default is None else default for _, _, default in arguments]

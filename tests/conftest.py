@@ -6,6 +6,7 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import create_engine, inspect, text
+from sqlalchemy.pool import NullPool
 
 from data.database import Database
 from data.embedded import Engines
@@ -44,7 +45,7 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 @pytest.fixture(scope="session")
 def make_tenant(database_url: str) -> Callable[..., UUID]:
     """Insert a tenant as the owner of the tables would; tests are isolated from each other by their tenants."""
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"))
+    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
 
     def make(status: str = "active", code: str | None = None) -> UUID:
         tenant_id = uuid7()

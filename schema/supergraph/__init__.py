@@ -1,7 +1,7 @@
 """A federated supergraph in one process, and its breadth-first execution engine."""
 
 from schema.supergraph.checks import MergeError
-from schema.supergraph.declarations import Typed, attribute, bulk
+from schema.supergraph.declarations import Typed, attribute, bulk, computed
 from schema.supergraph.documents import DocumentCache
 from schema.supergraph.executor import BreadthFirstExecutor
 from schema.supergraph.limits import DeadlineExceeded, Limits, ResultTooLarge
@@ -20,4 +20,5 @@ __all__ = [
     "Typed",
     "attribute",
     "bulk",
+    "computed",
 ]

@@ -51,6 +51,18 @@ class BulkField(GuardedField):
         return field
 
 
+class ComputedField(GuardedField):
+    """A field that `function` works out from the parent at hand, without waiting for anything."""
+
+    function: Callable[..., Any]
+
+    def __copy__(self) -> Self:
+        """Keep the function in the copies that Strawberry makes for generic types."""
+        field = super().__copy__()
+        field.function = self.function
+        return field
+
+
 def bulk(function: BulkFunction, *, key: str | Sequence[str], guard: Guard | None = None, **kwargs: Any) -> Any:
     """Declare a field whose values are loaded by key, all parents of a level in one call.
 
@@ -66,6 +78,26 @@ def bulk(function: BulkFunction, *, key: str | Sequence[str], guard: Guard | Non
     field.key = (key,) if isinstance(key, str) else tuple(key)
     field.guard = guard
     return field(_loading_resolver(field))
+
+
+def computed(function: Callable[..., Any], *, guard: Guard | None = None, **kwargs: Any) -> Any:
+    """Declare a field that is worked out from its parent alone.
+
+    `function(parent, context, **arguments)` is called for each parent and not awaited; its parameters after the context
+    become the field's GraphQL arguments. Other keywords are those of `strawberry.federation.field`.
+    """
+    field = _make(ComputedField, kwargs)
+    field.function = function
+    field.guard = guard
+
+    def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:
+        pass_guard(guard, info.context, root)
+        return function(root, info.context, **arguments)
+
+    resolve.__module__ = function.__module__
+    resolve.__name__ = getattr(function, "__name__", "computed")
+    resolve.__signature__ = _signature(function)  # type: ignore[attr-defined]
+    return field(resolve)
 
 
 def attribute(*, guard: Guard | None = None, **kwargs: Any) -> Any:

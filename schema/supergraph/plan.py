@@ -27,11 +27,20 @@ from schema.supergraph.resolving import ResolverStep
 from schema.supergraph.routing import Access, Hop, Need, Routes
 from schema.supergraph.runtime_types import RuntimeTypes
 from schema.supergraph.source import Kind
-from schema.supergraph.steps import AttributeStep, BulkStep, FieldStep, IntrospectionStep, Step, TypenameStep
+from schema.supergraph.steps import (
+    AttributeStep,
+    BulkStep,
+    ComputedStep,
+    FieldStep,
+    IntrospectionStep,
+    Step,
+    TypenameStep,
+)
 
 _STEPS: dict[Kind, type[FieldStep]] = {
     Kind.ATTRIBUTE: AttributeStep,
     Kind.BULK: BulkStep,
+    Kind.COMPUTED: ComputedStep,
     Kind.RESOLVER: ResolverStep,
 }
 RowBuilder = Callable[[Sequence[Column], int], list[dict[str, Any]]]

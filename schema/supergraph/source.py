@@ -20,7 +20,7 @@ from strawberry.types.base import StrawberryObjectDefinition
 from strawberry.types.field import StrawberryField
 
 from schema.supergraph import fieldsets
-from schema.supergraph.declarations import BulkField, GuardedField
+from schema.supergraph.declarations import BulkField, ComputedField, GuardedField
 from schema.supergraph.scope import BulkFunction
 
 BACKREF = GraphQLCoreConverter.DEFINITION_BACKREF
@@ -33,6 +33,7 @@ class Kind(Enum):
 
     ATTRIBUTE = auto()
     BULK = auto()
+    COMPUTED = auto()
     RESOLVER = auto()
 
 
@@ -153,6 +154,8 @@ class Source:
             return Kind.RESOLVER
         if isinstance(definition, BulkField):
             return Kind.BULK
+        if isinstance(definition, ComputedField):
+            return Kind.COMPUTED
         if isinstance(definition, GuardedField) or definition.is_basic_field:
             return Kind.ATTRIBUTE
         return Kind.RESOLVER

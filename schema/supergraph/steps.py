@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from schema.supergraph.declarations import Guard
+from schema.supergraph.declarations import Guard, Typed
 from schema.supergraph.engine import Group, Request, Run
 from schema.supergraph.leaves import Column, is_special
 from schema.supergraph.places import FieldPlace
@@ -153,3 +153,31 @@ class BulkStep(FieldStep):
         """Complete the loaded values."""
         request, keys = state
         self.deliver(run, group, over(keys, request.values))
+
+
+class ComputedStep(FieldStep):
+    """A field that is worked out from its parent."""
+
+    def get(self, run: Run, group: Group, parents: Sequence[Any]) -> None:
+        """Call the function for every parent."""
+        arguments = self.field.arguments
+        try:
+            converted = arguments.converted(arguments.coerced(run.variables))
+        except Exception as error:  # noqa: BLE001  # Arguments that cannot be coerced are the error of each position.
+            self.deliver(run, group, [error] * len(parents))
+            return
+        function, context = self.field.access.own.definition.function, run.context
+
+        def act(some: Sequence[Any]) -> Column:
+            return [_outcome(function, parent, context, converted) for parent in some]
+
+        self.deliver(run, group, list(self._real(parents, act)))
+
+
+def _outcome(function: Callable[..., Any], parent: Any, context: Any, arguments: dict[str, Any]) -> Any:
+    if type(parent) is Typed:
+        parent = parent.value
+    try:
+        return function(parent, context, **arguments)
+    except Exception as error:  # noqa: BLE001  # The error belongs to this position.
+        return error

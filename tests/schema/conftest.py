@@ -6,6 +6,8 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import create_engine, text
+from sqlalchemy.pool import NullPool
 
 from data.embedded import Engines
 from domain.kernel import NOBODY, Principal, uuid7
@@ -82,3 +84,58 @@ def graph(supergraph: Any, services: Services, tenant_id: UUID, admin: Principal
         return Answer(result.data, list(result.errors or ()), reads.statements)
 
     return execute
+
+
+@dataclass(frozen=True)
+class Goods:
+    """A store with one product on sale that has one variant."""
+
+    store: str
+    product: str
+    sku: str
+    variant: str
+    variant_sku: str
+
+
+STORE = """mutation($input: CreateStoreInput!) {
+  createStore(input: $input) { __typename ... on Store { id } ... on Error { message } } }"""
+PRODUCT = """mutation($input: CreateProductInput!) {
+  createProduct(input: $input) {
+    __typename ... on Product { id sku variants { id sku } } ... on Error { message } } }"""
+PUBLISH = """mutation($id: ID!) {
+  publishProduct(input: {id: $id}) { __typename ... on Product { state } ... on Error { message } } }"""
+
+
+@pytest.fixture
+async def goods(graph: Graph) -> Goods:
+    code = uuid7().hex[-12:]
+    store = await graph(STORE, {"input": {"code": f"s-{code}", "name": "Corner", "provinceCode": "CA-ON"}})
+    product = await graph(
+        PRODUCT,
+        {
+            "input": {
+                "name": "Mug",
+                "sku": f"MUG-{code}",
+                "price": {"amountMinor": 1250, "currency": "CAD"},
+                "variants": [{"name": "Large", "sku": f"MUG-{code}-L"}],
+            }
+        },
+    )
+    made = product.data["createProduct"]
+    assert made["__typename"] == "Product", made
+    published = await graph(PUBLISH, {"id": made["id"]})
+    assert published.data["publishProduct"] == {"__typename": "Product", "state": "ACTIVE"}
+    variant = made["variants"][0]
+    return Goods(store.data["createStore"]["id"], made["id"], made["sku"], variant["id"], variant["sku"])
+
+
+@pytest.fixture
+def suspend(database_url: str, tenant_id: UUID) -> Callable[[], None]:
+    """Suspend the test's tenant behind everybody's back."""
+
+    def apply() -> None:
+        engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
+        with engine.begin() as connection:
+            connection.execute(text("UPDATE tenancy.tenant SET status = 'suspended' WHERE id = :id"), {"id": tenant_id})
+
+    return apply

@@ -9,7 +9,7 @@ import strawberry
 from strawberry.federation.schema_directives import Requires
 from strawberry.permission import BasePermission
 
-from schema.supergraph import Subgraph, Supergraph, Typed, attribute, bulk
+from schema.supergraph import Subgraph, Supergraph, Typed, attribute, bulk, computed
 
 Number = Annotated[int, strawberry.argument(name="id")]
 
@@ -230,6 +230,12 @@ async def media_of_video(context: Context, ids: Sequence[int]) -> list[Any]:
     return [Video(url="", seconds=float(n)) for n in ids]
 
 
+def label_of(item: Any, context: Context, *, upper: bool = False) -> str | None:
+    if item.id % 4 == 3:
+        raise Refused("no label")
+    return None if item.id % 4 == 2 else str(item.name).upper() if upper else str(item.name)
+
+
 @strawberry.federation.type(keys=["id", "sku"], name="Item")
 class CatalogItem(Named):
     __references__: ClassVar = {"id": products_by_id, "sku": products_by_sku}
@@ -243,6 +249,7 @@ class CatalogItem(Named):
     media: list[Media | None] = bulk(media_of, key="id")
     shape: Shape = strawberry.field(resolver=lambda root: Shape.ROUND if root.id % 2 else Shape.SQUARE)
     cost: int | None = attribute(guard=not_the_third)
+    label: str | None = computed(label_of)
 
     @strawberry.field
     async def similar(self, info: strawberry.Info, first: int | None = 2) -> list["CatalogItem | None"] | None:

@@ -1,0 +1,95 @@
+"""The platform subgraph, for administrators: audit trail, events, dead letters, replays and health."""
+
+from datetime import datetime
+from uuid import UUID
+
+import strawberry
+
+from domain import platform as domain
+from resolvers import platform as resolvers
+from schema.kernel import command, connection, make_subgraph, permission, query
+from schema.scalars import JSON, BigInt
+
+AUDIT = permission("platform.audit")
+OPERATE = permission("platform.operate")
+
+
+@strawberry.type(description="Something that happened, as the log keeps it: the audit trail and the events are one.")
+class AuditEntry:
+    id: UUID
+    sequence: BigInt = strawberry.field(description="Place in the whole log.")
+    name: str
+    aggregate_id: UUID
+    aggregate_type: str
+    version: int = strawberry.field(description="The version that the aggregate reached by it.")
+    data: JSON
+    user_id: UUID | None = strawberry.field(description="Who caused it; null for the system itself.")
+    correlation_id: str | None
+    occurred_at: datetime
+
+
+@strawberry.type(description="An event that a handler did not get done in any of its attempts.")
+class DeadLetter:
+    __reads__ = (domain.DeadLetter,)
+
+    id: UUID
+    handler: str
+    name: str
+    event_id: UUID
+    aggregate_id: UUID
+    attempts: int
+    error: str
+    envelope: JSON
+    failed_at: datetime
+    requeued_at: datetime | None
+
+
+@strawberry.type(description="A replay that has begun.")
+class Replay:
+    __reads__ = (domain.Replay,)
+
+    projection: str
+    events: int
+
+
+@strawberry.type(description="How one part of the system is.")
+class PartHealth:
+    name: str
+    status: str
+    reason: str | None
+    milliseconds: float
+    figures: JSON
+
+
+@strawberry.type(description="What a consumer of events has still to do.")
+class ConsumerBacklog:
+    consumer: str
+    stream: str
+    undelivered: int
+    unfinished: int
+
+
+@strawberry.type(description="How the system is: ok, degraded or unavailable.")
+class SystemHealth:
+    status: str
+    parts: list[PartHealth]
+    consumers: list[ConsumerBacklog]
+    workers: list[str]
+    dead_letters: int
+
+
+@strawberry.type
+class Query:
+    audit_log = query(resolvers.audit_log, connection(AuditEntry), who=AUDIT)
+    event_stream = query(resolvers.event_stream, connection(AuditEntry), who=AUDIT)
+    dead_letters = query(resolvers.dead_letters, connection(DeadLetter), who=OPERATE)
+    system_health = query(resolvers.system_health, SystemHealth, who=OPERATE)
+
+
+@strawberry.type
+class Mutation:
+    requeue_dead_letter = command(resolvers.requeue_dead_letter, DeadLetter, who=OPERATE)
+    replay_projection = command(resolvers.replay_projection, Replay, who=OPERATE)
+
+
+subgraph = make_subgraph(query=Query, mutation=Mutation)

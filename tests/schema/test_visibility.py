@@ -1,0 +1,48 @@
+"""Deny by default: nobody adds a field without saying who may see it."""
+
+from collections.abc import Iterator
+
+import pytest
+from strawberry.types.base import StrawberryObjectDefinition
+from strawberry.types.field import StrawberryField
+
+from schema.graph import CONTEXTS, subgraph
+from schema.kernel import visibility_of
+from schema.supergraph.declarations import BulkField
+
+ROOTS = ("Query", "Mutation", "Subscription")
+OF_FEDERATION = frozenset({"_service", "_entities"})
+
+
+def definitions(context: str) -> Iterator[StrawberryObjectDefinition]:
+    for concrete in subgraph(context).schema_converter.type_map.values():
+        if isinstance(concrete.definition, StrawberryObjectDefinition):
+            yield concrete.definition
+
+
+def undeclared(context: str) -> Iterator[str]:
+    for definition in definitions(context):
+        for field in definition.fields:
+            if (definition.name in ROOTS or isinstance(field, BulkField)) and not is_declared(field):
+                yield f"{definition.name}.{field.python_name}"
+
+
+def is_declared(field: StrawberryField) -> bool:
+    return field.python_name in OF_FEDERATION or visibility_of(field) is not None
+
+
+class TestVisibility:
+    @pytest.mark.parametrize("context", CONTEXTS)
+    def test_is_declared_by_every_root_field_and_every_field_that_loads(self, context: str) -> None:
+        assert list(undeclared(context)) == []
+
+    @pytest.mark.parametrize("context", CONTEXTS)
+    def test_leaves_no_mutation_to_the_public_but_those_that_shoppers_need(self, context: str) -> None:
+        public = {
+            field.python_name
+            for definition in definitions(context)
+            if definition.name == "Mutation"
+            for field in definition.fields
+            if (who := visibility_of(field)) is not None and who.name == "public"
+        }
+        assert public <= {"register", "login", "refresh_token", "logout", "track_search_click"}
