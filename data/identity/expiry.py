@@ -1,0 +1,30 @@
+"""What identity keeps only for a while."""
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import ColumnElement, Table, or_
+
+from data.identity.tables import login_attempt, login_guard, refresh_token, session
+
+# As long as an access token made before the end of its session could at the very most be good.
+ENDED_SESSIONS_KEPT = timedelta(days=30)
+LOGIN_LOG_KEPT = timedelta(days=180)
+
+
+def expired(now: datetime) -> tuple[tuple[Table, ColumnElement[bool]], ...]:
+    """Give the tables with the condition that their rows have served their time.
+
+    Used refresh tokens stay until they run out, for as long must their second use be noticed.
+    """
+    return (
+        (login_guard, login_guard.c.counted_until < now),
+        (refresh_token, refresh_token.c.expires_at < now),
+        (
+            session,
+            or_(
+                session.c.expires_at < now - ENDED_SESSIONS_KEPT,
+                session.c.revoked_at < now - ENDED_SESSIONS_KEPT,
+            ),
+        ),
+        (login_attempt, login_attempt.c.attempted_at < now - LOGIN_LOG_KEPT),
+    )

@@ -1,0 +1,204 @@
+"""The tables of identity and what is mapped onto them."""
+
+from typing import Any
+
+from sqlalchemy import (
+    Boolean,
+    CheckConstraint,
+    Column,
+    Date,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    PrimaryKeyConstraint,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, ExcludeConstraint
+from sqlalchemy.orm import relationship
+
+from data.kernel import (
+    TENANT_OWNED,
+    Choice,
+    json_column,
+    map_aggregate,
+    mapping,
+    metadata,
+    refuses,
+    tenant_table,
+    timestamp,
+)
+from domain.identity.addresses import AddressType, UserAddress
+from domain.identity.login import LoginAttempt, LoginAttemptKind
+from domain.identity.roles import RoleAssignment, RoleDefinition
+from domain.identity.sessions import RefreshToken, Session, SessionEnding
+from domain.identity.users import User, UserStatus
+from domain.kernel import AlreadyExists
+
+CONTEXT = "identity"
+
+
+def _of_user() -> Column[Any]:
+    return Column("user_id", Uuid, ForeignKey("identity.user.id", ondelete="CASCADE"), nullable=False)
+
+
+user = tenant_table(
+    CONTEXT,
+    "user",
+    Column("email", Text, nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("display_name", Text, nullable=False),
+    Column("first_name", Text),
+    Column("last_name", Text),
+    Column("phone", Text),
+    Column("date_of_birth", Date),
+    Column("bio", Text),
+    Column("avatar_url", Text),
+    Column("locale", Text),
+    Column("status", Choice(UserStatus), nullable=False),
+    json_column("preferences"),
+    timestamp("last_login_at", nullable=True),
+    timestamp("tokens_valid_from", nullable=True),
+    UniqueConstraint("tenant_id", "email"),
+    Index("ix_user_tokens_valid_from", "tokens_valid_from"),
+)
+
+address = tenant_table(
+    CONTEXT,
+    "address",
+    _of_user(),
+    Column("address_type", Choice(AddressType), nullable=False),
+    Column("is_default", Boolean, nullable=False),
+    Column("street_line1", Text, nullable=False),
+    Column("street_line2", Text),
+    Column("city", Text, nullable=False),
+    Column("province", Text),
+    Column("postal_code", Text),
+    Column("country", Text, nullable=False),
+    timestamp("created_at"),
+    # Checked at the commit, for the default passes from one row to another in two updates.
+    ExcludeConstraint(
+        ("user_id", "="),
+        ("address_type", "="),
+        where="is_default",
+        using="btree",
+        name="ex_address_one_default",
+        deferrable=True,
+        initially="DEFERRED",
+    ),
+    Index("ix_address_user_id", "user_id"),
+    root=False,
+)
+
+role_assignment = tenant_table(
+    CONTEXT,
+    "role_assignment",
+    _of_user(),
+    Column("role", Text, nullable=False),
+    Column("store_id", Uuid),
+    Column("assigned_by", Uuid),
+    timestamp("assigned_at"),
+    UniqueConstraint("user_id", "role", "store_id", postgresql_nulls_not_distinct=True),
+    Index("ix_role_assignment_role", "tenant_id", "role"),
+    root=False,
+)
+
+role = tenant_table(
+    CONTEXT,
+    "role",
+    Column("name", Text, nullable=False),
+    Column("description", Text),
+    Column("permissions", ARRAY(Text), nullable=False),
+    UniqueConstraint("tenant_id", "name"),
+)
+
+session = tenant_table(
+    CONTEXT,
+    "session",
+    _of_user(),
+    Column("device_name", Text),
+    Column("user_agent", Text),
+    Column("address", Text, nullable=False),
+    timestamp("last_seen_at"),
+    timestamp("expires_at"),
+    timestamp("revoked_at", nullable=True),
+    Column("revoked_reason", Choice(SessionEnding)),
+    Index("ix_session_user_id", "user_id"),
+    Index("ix_session_revoked_at", "revoked_at"),
+)
+
+refresh_token = tenant_table(
+    CONTEXT,
+    "refresh_token",
+    Column(
+        "session_id",
+        Uuid,
+        # Checked at the commit: a log-in makes the session and its first token in one go, in either order.
+        ForeignKey("identity.session.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
+        nullable=False,
+    ),
+    Column("token_hash", LargeBinary, nullable=False),
+    timestamp("expires_at"),
+    timestamp("used_at", nullable=True),
+    UniqueConstraint("token_hash"),
+    Index("ix_refresh_token_session_id", "session_id"),
+    root=False,
+)
+
+login_attempt = tenant_table(
+    CONTEXT,
+    "login_attempt",
+    Column("version", Integer, nullable=False),
+    Column("kind", Choice(LoginAttemptKind), nullable=False),
+    Column("user_id", Uuid),
+    Column("succeeded", Boolean, nullable=False),
+    Column("reason", Text),
+    Column("address", Text, nullable=False),
+    Column("user_agent", Text),
+    timestamp("attempted_at"),
+    Index("ix_login_attempt_user_id", "tenant_id", "user_id", "id"),
+    root=False,
+)
+
+login_guard = Table(
+    "login_guard",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("failures", Integer, nullable=False),
+    timestamp("counted_until"),
+    timestamp("locked_until", nullable=True),
+    PrimaryKeyConstraint("tenant_id", "subject"),
+    CheckConstraint("failures > 0", name="failures_positive"),
+    schema=CONTEXT,
+    info={TENANT_OWNED: True},
+)
+
+mapping.map_imperatively(UserAddress, address)
+mapping.map_imperatively(RoleAssignment, role_assignment)
+mapping.map_imperatively(RefreshToken, refresh_token)
+map_aggregate(
+    User,
+    user,
+    addresses=relationship(
+        UserAddress, lazy="selectin", cascade="all, delete-orphan", order_by=address.c.id, passive_deletes=True
+    ),
+    assignments=relationship(
+        RoleAssignment,
+        lazy="selectin",
+        cascade="all, delete-orphan",
+        order_by=role_assignment.c.id,
+        passive_deletes=True,
+    ),
+)
+map_aggregate(RoleDefinition, role)
+map_aggregate(Session, session)
+map_aggregate(LoginAttempt, login_attempt)
+
+# Registration claims the address first; these two are the last line of defence.
+refuses("uq_user_tenant_id_email", lambda _: AlreadyExists(kind="User", value=""))
+refuses("uq_role_tenant_id_name", lambda _: AlreadyExists(kind="Role", value=""))
+refuses("uq_role_assignment_user_id_role_store_id", lambda _: AlreadyExists(kind="Role", value=""))

@@ -1,0 +1,9 @@
+"""Identity: users, sessions and access.
+
+`users` (the aggregate), `profile`, `addresses`, `roles`; `sessions` and `login` (the door); `self_service` and
+`administration` (who changes what); `passwords`, `text` (rules); `events`.
+"""
+
+from domain.identity.administration import subscriptions
+
+__all__ = ["subscriptions"]

@@ -1,0 +1,270 @@
+"""Roles and what they permit: presets in code, further roles that a tenant defines itself."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Protocol
+from uuid import UUID
+
+from domain.identity.text import clean, clean_optional
+from domain.kernel import (
+    Aggregate,
+    AlreadyExists,
+    DomainError,
+    Event,
+    Forbidden,
+    InvalidInput,
+    NotFound,
+    Principal,
+    Work,
+    event,
+    uuid7,
+)
+
+MAX_PERMISSIONS = 200
+_NAME = re.compile(r"[a-z][a-z0-9_]{1,39}")
+_PERMISSION = re.compile(r"[a-z][a-z_]*(\.[a-z][a-z_]*)*\.([a-z][a-z_]*|\*)")
+
+
+class Role(StrEnum):
+    """The roles that every tenant has. A person may hold many of them: they are roles, not types of account."""
+
+    BUYER = "buyer"
+    SELLER = "seller"
+    ADMIN = "admin"
+    SUPER_ADMIN = "super_admin"
+    STORE_MANAGER = "store_manager"
+    WAREHOUSE_OPERATOR = "warehouse_operator"
+    MODERATOR = "moderator"
+    SUPPORT_AGENT = "support_agent"
+    FINANCE = "finance"
+    HOST = "host"
+    DRIVER = "driver"
+    PHOTOGRAPHER = "photographer"
+    EXPERT = "expert"
+    TECHNICIAN = "technician"
+    CURATOR = "curator"
+
+
+PERMISSIONS: Mapping[str, str] = {
+    "catalog.import": "Import products from files.",
+    "catalog.manage": "Change categories and attribute schemas.",
+    "catalog.moderate": "See, approve, reject and block the products of all sellers.",
+    "catalog.publish": "Publish and withdraw one's own products.",
+    "catalog.write": "Create and change one's own products, variants and images.",
+    "catalog.write.any": "Create and change the products of all sellers.",
+    "identity.read": "See users with their contact data, sessions and log-ins.",
+    "identity.manage": "Lock, unlock, deactivate and reactivate users; end their sessions.",
+    "identity.roles": "Assign and revoke roles, and define new ones.",
+    "inventory.read": "See stock levels and their journal.",
+    "inventory.adjust": "Change stock levels and thresholds.",
+    "localization.write": "Write translations.",
+    "localization.manage": "Choose languages and run translation batches.",
+    "platform.audit": "See the audit trail.",
+    "platform.operate": "See the bus and its dead letters, and requeue them.",
+    "reviews.respond": "Answer reviews for a store.",
+    "reviews.moderate": "Approve, hide and remove reviews.",
+    "search.manage": "Change synonyms, rebuild the index, read the query log.",
+    "stores.any": "Act for every store of the tenant.",
+    "tenancy.read": "See settings and compliance of stores.",
+    "tenancy.manage": "Create and change stores and their settings.",
+    "tenancy.platform": "Create, suspend and cancel tenants, and act for any of them.",
+}
+"""What can be granted one by one, with what it lets its holder do."""
+
+_SHELVES = frozenset({"catalog.import", "catalog.publish", "catalog.write", "inventory.adjust", "inventory.read"})
+_STAFF = frozenset({"inventory.read"})
+
+PRESETS: Mapping[str, frozenset[str]] = {
+    Role.BUYER: frozenset(),
+    Role.SELLER: _SHELVES | {"reviews.respond"},
+    Role.ADMIN: frozenset(
+        {
+            "catalog.*",
+            "identity.*",
+            "inventory.*",
+            "localization.*",
+            "platform.audit",
+            "reviews.*",
+            "search.*",
+            "stores.*",
+            "tenancy.read",
+            "tenancy.manage",
+        }
+    ),
+    Role.SUPER_ADMIN: frozenset({"*"}),
+    Role.STORE_MANAGER: _SHELVES | {"reviews.respond", "tenancy.read"},
+    Role.WAREHOUSE_OPERATOR: _STAFF | {"inventory.adjust"},
+    Role.MODERATOR: frozenset({"catalog.moderate", "reviews.moderate"}),
+    Role.SUPPORT_AGENT: frozenset({"identity.read"}),
+    Role.FINANCE: frozenset({"tenancy.read", "stores.any"}),
+    Role.HOST: _STAFF,
+    Role.DRIVER: frozenset(),
+    Role.PHOTOGRAPHER: _STAFF,
+    Role.EXPERT: _STAFF,
+    Role.TECHNICIAN: _STAFF,
+    Role.CURATOR: _STAFF,
+}
+
+
+@dataclass(eq=False)
+class RoleInUse(DomainError):
+    """A role that somebody holds cannot be removed."""
+
+    role: str
+    template = "The role {role} is still assigned to users."
+
+
+@event("identity.role_defined")
+@dataclass(frozen=True, kw_only=True)
+class RoleDefined(Event):
+    role: str
+    permissions: Sequence[str]
+
+
+@event("identity.role_deleted")
+@dataclass(frozen=True, kw_only=True)
+class RoleDeleted(Event):
+    role: str
+
+
+@dataclass(eq=False, kw_only=True)
+class RoleAssignment:
+    """That a user holds a role: in the whole tenant, or for one store."""
+
+    id: UUID = field(default_factory=uuid7)
+    tenant_id: UUID
+    user_id: UUID
+    role: str
+    store_id: UUID | None = None
+    assigned_by: UUID | None = None
+    assigned_at: datetime
+
+
+@dataclass(eq=False, kw_only=True)
+class RoleDefinition(Aggregate):
+    """A role that a tenant made for itself."""
+
+    name: str
+    description: str | None = None
+    permissions: list[str] = field(default_factory=list)
+
+    def define(self, description: str | None, permissions: Collection[str], actor: Principal) -> None:
+        """Say what the role permits; nobody can hand on what they may not do themselves.
+
+        Raises: InvalidInput, Forbidden.
+        """
+        _check_permissions(permissions)
+        require_all(actor, {*permissions, *self.permissions})
+        self.description = clean_optional("description", description, longest=500)
+        self.permissions = sorted(set(permissions))
+        self.record(RoleDefined(role=self.name, permissions=tuple(self.permissions)))
+
+    def retire(self) -> None:
+        """Note that the role goes."""
+        self.record(RoleDeleted(role=self.name))
+
+
+def _check_permissions(permissions: Collection[str]) -> None:
+    if len(permissions) > MAX_PERMISSIONS:
+        raise InvalidInput(field="permissions", reason=f"a role has at most {MAX_PERMISSIONS}")
+    for each in permissions:
+        if not _PERMISSION.fullmatch(each):
+            raise InvalidInput(field="permissions", reason="a permission is written context.action, or context.*")
+
+
+def role_name(value: str) -> str:
+    """Accept the name of a role that a tenant may define.
+
+    Raises: InvalidInput, AlreadyExists when it is one of the presets.
+    """
+    name = clean("name", value)
+    if not _NAME.fullmatch(name):
+        raise InvalidInput(field="name", reason="it is written in small letters, digits and underscores")
+    if name in PRESETS:
+        raise AlreadyExists(kind="Role", value=name)
+    return name
+
+
+def require_all(actor: Principal, permissions: Collection[str]) -> None:
+    """Refuse to hand on, or to touch, what the actor may not do: rights never grow by being passed round.
+
+    Raises: Forbidden.
+    """
+    for each in sorted(permissions):
+        if not actor.may(each):
+            raise Forbidden(permission=each)
+
+
+class Roles(Protocol):
+    """The roles that the tenant defined itself."""
+
+    async def find(self, name: str) -> RoleDefinition | None: ...
+
+    async def permissions_of(self, names: Collection[str]) -> Mapping[str, Collection[str]]: ...
+
+    async def is_assigned(self, name: str) -> bool: ...
+
+    async def outdate_tokens_of_holders(self, name: str, work: Work) -> None: ...
+
+    def add(self, role: RoleDefinition) -> None: ...
+
+    async def remove(self, role: RoleDefinition) -> None: ...
+
+
+class RoleReads(Protocol):
+    """The roles that the tenant defined itself, for lists."""
+
+    async def defined(self) -> list[Any]: ...
+
+
+async def grants_of(names: Collection[str], roles: Roles) -> frozenset[str]:
+    """Give all that the named roles permit together."""
+    own = [name for name in names if name not in PRESETS]
+    defined = await roles.permissions_of(own) if own else {}
+    granted: set[str] = set()
+    for name in names:
+        granted.update(PRESETS.get(name) or defined.get(name) or ())
+    return frozenset(granted)
+
+
+@dataclass(frozen=True, kw_only=True)
+class DefineRole:
+    """Make a role of the tenant's own, or change what it permits."""
+
+    name: str
+    permissions: Sequence[str]
+    description: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DeleteRole:
+    """Remove a role of the tenant's own that nobody holds."""
+
+    name: str
+
+
+async def define_role(command: DefineRole, work: Work, roles: Roles) -> RoleDefinition:
+    name = role_name(command.name)
+    role = await roles.find(name)
+    if role is None:
+        role = RoleDefinition(tenant_id=work.tenant_id, name=name)
+        roles.add(role)
+    else:
+        await roles.outdate_tokens_of_holders(name, work)
+    role.define(command.description, command.permissions, work.actor)
+    return role
+
+
+async def delete_role(command: DeleteRole, work: Work, roles: Roles) -> RoleDefinition:
+    role = await roles.find(clean("name", command.name))
+    if role is None:
+        raise NotFound(kind="Role", id=command.name)
+    require_all(work.actor, role.permissions)
+    if await roles.is_assigned(role.name):
+        raise RoleInUse(role=role.name)
+    role.retire()
+    await roles.remove(role)
+    return role
