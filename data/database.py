@@ -8,16 +8,19 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import Executable
+from sqlalchemy import Executable, event
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import Session
 
 from data.kernel import PORTS
 from data.statements import Row, Statement, dynamic
+from domain.kernel import Aggregate
 
 T = TypeVar("T")
 APP_ROLE = "agora_app"
 SYSTEM_ROLE = "agora_system"
+CHANGED = "changed_aggregates"
 READ_POOL = 8
 WRITE_POOL = 16
 _SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -37,6 +40,16 @@ async def _initialise(connection: asyncpg.Connection) -> None:
     # Whatever login DATABASE_URL names, the session works as the application's role, which owns nothing.
     await connection.execute(f"SET ROLE {APP_ROLE}")
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dumps, decoder=orjson.loads)
+
+
+class RecordingSession(Session):
+    """A session that holds on to every aggregate it writes: flushed objects are forgotten otherwise, events and all."""
+
+
+@event.listens_for(RecordingSession, "before_flush")
+def _hold_changed(session: Session, _context: Any, _instances: Any) -> None:
+    written = (*session.new, *session.dirty, *session.deleted)
+    session.info.setdefault(CHANGED, {}).update((id(each), each) for each in written if isinstance(each, Aggregate))
 
 
 def _dumps(value: Any) -> str:
@@ -144,7 +157,7 @@ class Database:
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
         )
-        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, autoflush=True)
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
 
     async def __aenter__(self) -> Self:
         self._pool = await asyncpg.create_pool(

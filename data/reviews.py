@@ -128,9 +128,10 @@ refuses(
 
 
 def _product_in(detail: str) -> str:
-    """Find the product's id in `Key (tenant_id, product_id, author_id)=(…, …, …) already exists.`."""
-    names, _, values = detail.partition(")=(")
-    return values.split(", ")[names.removeprefix("Key (").split(", ").index("product_id")].split(")")[0]
+    """Find the product's id in PostgreSQL's detail, which row-level security may hide."""
+    names, _, values = detail.removeprefix("Key (").partition(")=(")
+    found = dict(zip(names.split(", "), values.partition(")")[0].split(", "), strict=False))
+    return found.get("product_id", "")
 
 
 _IDS = bindparam("keys", type_=ARRAY(Uuid))

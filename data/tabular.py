@@ -81,12 +81,12 @@ def _opened(path: Path, *, compressed: bool) -> IO[bytes]:
 def _delimited(delimiter: str) -> Callable[[IO[bytes]], Iterator[Line]]:
     def read(stream: IO[bytes]) -> Iterator[Line]:
         # Bytes that are no UTF-8 travel as surrogates, so that one bad row is told from a bad file.
-        text = io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="")
-        reader = csv.reader(text, delimiter=delimiter, strict=True)
-        header = _header(next(reader, None))
-        for values in reader:
-            if values:
-                yield _record(reader.line_num, header, values)
+        with io.TextIOWrapper(stream, encoding="utf-8-sig", errors="surrogateescape", newline="") as text:
+            reader = csv.reader(text, delimiter=delimiter, strict=True)
+            header = _header(next(reader, None))
+            for values in reader:
+                if values:
+                    yield _record(reader.line_num, header, values)
 
     return read
 

@@ -1,5 +1,7 @@
 """Changes: one handler, one transaction, with its events and its idempotency record."""
 
+import asyncio
+import random
 from collections.abc import Awaitable, Callable
 from functools import cache
 from inspect import signature
@@ -9,16 +11,18 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
-from data.database import Database, enter
+from data.database import CHANGED, Database, enter
 from data.event_log import EventStore, append
 from data.idempotency import Claim
 from data.kernel import PORTS, REFUSALS
-from domain.kernel import Aggregate, ConcurrentModification, TenantReadOnly, Work
+from domain.kernel import ConcurrentModification, TenantReadOnly, Work
 
 C = TypeVar("C")
 R = TypeVar("R")
 P = ParamSpec("P")
+Steps = Callable[[AsyncSession, bool], Awaitable[R]]
 ATTEMPTS = 4
+PAUSE_SECONDS = 0.02
 # Serialization failure and deadlock: PostgreSQL says itself that the transaction may be tried again.
 _TRANSIENT = frozenset({"40001", "40P01"})
 
@@ -29,6 +33,10 @@ class SqlTransactions:
     def __init__(self, database: Database, services: dict[type, Any] | None = None) -> None:
         self._database = database
         self._services = services or {}
+
+    def offer(self, services: dict[type, Any]) -> None:
+        """Let handlers ask for these services by their ports, beside what the database implements."""
+        self._services = services
 
     async def run(
         self,
@@ -42,35 +50,48 @@ class SqlTransactions:
 
         Raises: DomainError; TenantReadOnly, ConcurrentModification and IdempotencyKeyReused besides the handler's own.
         """
+
+        async def steps(session: AsyncSession, writable: bool) -> Any:
+            if not writable and not getattr(handler, "also_when_suspended", False):
+                raise TenantReadOnly(tenant_id=str(work.tenant_id))
+            if idempotency_key is None:
+                return await self.perform(session, handler, command, work)
+            operation, _, kind = _shape(handler)
+            claim = Claim(session, idempotency_key, operation, command, work)
+            found, answer = await claim.stored(kind)
+            if not found:
+                answer = await self.perform(session, handler, command, work)
+                await claim.store(answer)
+            return answer
+
+        try:
+            return cast("R", await self.transaction(steps, work))
+        except StaleDataError as error:
+            raise ConcurrentModification(kind=_subject(handler), id=_id_of(command)) from error
+        except IntegrityError as error:
+            raise _refusal(error) from error
+
+    async def transaction(self, steps: Steps[R], work: Work) -> R:
+        """Run steps `(session, may the tenant be changed)` in one transaction of the work's tenant; again after a deadlock."""
+        settings = {"user_id": str(work.actor.user_id or ""), "correlation_id": work.correlation_id}
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                return cast("R", await self._attempt(handler, command, work, idempotency_key))
-            except StaleDataError as error:
-                raise ConcurrentModification(kind=_subject(handler), id=_id_of(command)) from error
-            except IntegrityError as error:
-                raise _refusal(error) from error
+                async with self._database.sessions() as session, session.begin():
+                    writable = await enter(session, work.tenant_id, settings)
+                    return await steps(session, writable)
             except DBAPIError as error:
                 if attempt == ATTEMPTS or getattr(error.orig, "sqlstate", None) not in _TRANSIENT:
                     raise
+            # Those who have just collided should not come back in step.
+            await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * attempt))  # noqa: S311 — spreads load, guards nothing.
         raise AssertionError("the loop returns or raises")
 
-    async def _attempt(self, handler: Any, command: Any, work: Work, key: str | None) -> Any:
-        operation, hints, kind = _shape(handler)
-        async with self._database.sessions() as session, session.begin():
-            user = str(work.actor.user_id or "")
-            settings = {"user_id": user, "correlation_id": work.correlation_id}
-            if not await enter(session, work.tenant_id, settings):
-                raise TenantReadOnly(tenant_id=str(work.tenant_id))
-            claim = Claim(session, key, operation, command, work) if key else None
-            if claim is not None:
-                found, answer = await claim.stored(kind)
-                if found:
-                    return answer
-            result = await handler(command, **{name: self._inject(hint, session, work) for name, hint in hints})
-            await self._save(session, work)
-            if claim is not None:
-                await claim.store(result)
-            return result
+    async def perform(self, session: AsyncSession, handler: Callable[..., Awaitable[R]], command: Any, work: Work) -> R:
+        """Call a handler with its ports on an open transaction, and save what it changed with its events."""
+        hints = _shape(handler)[1]
+        result = await handler(command, **{name: self._inject(hint, session, work) for name, hint in hints})
+        await self._save(session, work)
+        return result
 
     def _inject(self, hint: type, session: AsyncSession, work: Work) -> Any:
         if hint is Work:
@@ -81,10 +102,8 @@ class SqlTransactions:
 
     @staticmethod
     async def _save(session: AsyncSession, work: Work) -> None:
-        # Deleted aggregates leave the session at the flush, hence they are remembered before it.
-        changed = [each for each in (*session.new, *session.deleted, *session) if isinstance(each, Aggregate)]
         await session.flush()
-        await append(session, dict.fromkeys(changed), work)
+        await append(session, session.info.pop(CHANGED, {}).values(), work)
         await EventStore(session).save(work)
 
 

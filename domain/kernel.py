@@ -309,6 +309,12 @@ class Work:
     correlation_id: str
 
 
+def also_when_suspended(handler: H) -> H:
+    """Let a handler run in a tenant that can only be read: whoever may read must be able to come in."""
+    handler.also_when_suspended = True  # type: ignore[attr-defined]
+    return handler
+
+
 class Transactions(Protocol):
     """Runs a handler in one transaction with its events and its idempotency record."""
 

@@ -44,6 +44,7 @@ class Context:
     tenant_id: UUID | None = None
     locale: str = "en"
     address: str = ""
+    user_agent: str | None = None
     correlation_id: str = field(default_factory=lambda: str(uuid7()))
     recheck: Callable[[], Awaitable[None]] = field(default=_still_good, repr=False)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))

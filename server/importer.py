@@ -25,12 +25,12 @@ from domain.importing import (
     end_import,
     load_chunk,
 )
-from domain.kernel import AlreadyExists, InvalidInput, Transactions, Work
+from domain.kernel import AlreadyExists, ConcurrentModification, InvalidInput, Transactions, Work
 
 Progress = Callable[[ImportJob], None]
 MAPS = Path(__file__).parent / "import_maps"
 CHUNK_ROWS = 2_000
-ATTEMPTS = 3
+ATTEMPTS = 5
 
 log = structlog.get_logger("agora.importing")
 
@@ -117,7 +117,7 @@ class Importer:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 return await self._change(load_chunk, command)
-            except AlreadyExists:
+            except (AlreadyExists, ConcurrentModification):
                 # Somebody made a product of one of the SKUs meanwhile: this time the loader finds and updates it.
                 if attempt == ATTEMPTS:
                     raise

@@ -17,7 +17,7 @@ from data.tenancy import SqlPlatform
 from data.transactions import SqlTransactions
 from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
-from domain.identity.sessions import AccessTokens, RevocationReads, Revocations
+from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.processes.importing import ImportFiles, ImportMaps
 from domain.search import SearchEngine
 from domain.tenancy import Cipher, Platform
@@ -87,13 +87,16 @@ async def open_services(settings: Settings, *, writes_index: bool = False) -> As
         )
         tokens = token_service(settings, key_ring(settings))
         revocations = RevocationList(_revocations_of(database), tokens.lifetime)
+        hasher = Argon2Hasher()
+        stack.callback(hasher.close)
         by_port: dict[type, Any] = {}
         platform = SqlPlatform(database, by_port)
         by_port |= {
             SearchEngine: search,
             SearchLog: await stack.enter_async_context(BufferedSearchLog(database)),
             IndexRebuild: Rebuild(engine, database),
-            PasswordHasher: Argon2Hasher(),
+            PasswordHasher: hasher,
+            AccessPolicy: AccessPolicy(refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds)),
             AccessTokens: IssuingTokens(tokens, revocations),
             Cipher: AesCipher([settings.derive_key("encryption", 32)]),
             Platform: platform,

@@ -26,6 +26,7 @@ class GraphSession:
     tenant: ResolvedTenant | None
     locale: str
     address: str
+    user_agent: str | None = None
     buckets: Sequence[Bucket] = ()
 
     @property
@@ -54,6 +55,7 @@ class GraphSession:
                 tenant_id=tenant_id,
                 locale=self.locale,
                 address=self.address,
+                user_agent=self.user_agent,
                 correlation_id=correlation_id,
                 recheck=self._recheck,
             )
@@ -93,6 +95,7 @@ class Sessions:
             tenant=tenant,
             locale=tenant.language_for(accepted) if tenant else "en",
             address=address,
+            user_agent=(connection.headers.get("user-agent") or "")[:300] or None,
             buckets=self._buckets(caller, tenant, address),
         )
 

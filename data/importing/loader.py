@@ -21,7 +21,7 @@ from data.kernel import implements
 from domain.importing.jobs import ImportJob, Outcome, ProductLoader
 from domain.importing.mapping import ImportRow, RowError
 from domain.inventory import InsufficientStock, StockChange, StockLevel
-from domain.kernel import Work, uuid7
+from domain.kernel import ConcurrentModification, Work, uuid7
 
 _NOT_SLUG = re.compile(r"[^a-z0-9]+")
 _SLUG_LETTERS = 60
@@ -144,7 +144,11 @@ def _slug(row: ImportRow) -> str:
 
 
 async def _run(connection: asyncpg.Connection, statement: sql.Named, names: dict[str, Any]) -> list[asyncpg.Record]:
-    found: list[asyncpg.Record] = await connection.fetch(statement.text, *(names[name] for name in statement.order))
+    try:
+        found: list[asyncpg.Record] = await connection.fetch(statement.text, *(names[name] for name in statement.order))
+    except (asyncpg.UniqueViolationError, asyncpg.TransactionRollbackError) as error:
+        # Somebody writes the same SKUs at this moment; on the next try the loader finds what they wrote.
+        raise ConcurrentModification(kind="Catalogue", id=getattr(error, "constraint_name", None) or "") from error
     return found
 
 

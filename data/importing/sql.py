@@ -107,7 +107,7 @@ RETURNING r.line, 'sku', 'SKU ' || r.sku || ' is used by another product'
 _FACT = """jsonb_build_object('product_id', {row}.id, 'sku', {row}.sku, 'variant_skus', coalesce((
     SELECT jsonb_agg(v.sku ORDER BY v.position) FROM catalog.product_variant v
     WHERE v.product_id = {row}.id AND v.deleted_at IS NULL), '[]'), 'seller_id', {row}.seller_id,
-    'category_id', {row}.category_id, 'state', {row}.state"""
+    'category_id', {row}.category_id, 'product_type', {row}.product_type, 'state', {row}.state"""
 
 _LOG = """INSERT INTO platform.event_log
     (event_id, tenant_id, aggregate_id, aggregate_type, version, name, data, metadata, occurred_at)"""
@@ -125,7 +125,8 @@ WITH fresh AS (
     {_LOG}
     SELECT r.event_id, :tenant, p.id, 'Product', 1, 'product.created',
         jsonb_build_object('product_id', p.id, 'sku', p.sku, 'variant_skus', '[]'::jsonb, 'seller_id', p.seller_id,
-            'category_id', p.category_id, 'state', p.state, 'name', p.name, 'price_minor', p.price_minor,
+            'category_id', p.category_id, 'product_type', p.product_type, 'state', p.state, 'title', p.name,
+            'price_minor', p.price_minor,
             'currency', p.currency),
         :metadata, :now
     FROM fresh p JOIN import_row r ON r.product_id = p.id ORDER BY r.line

@@ -33,7 +33,7 @@ class StartBulkImport:
 
     store_id: UUID
     file: str | None = None
-    rows: Sequence[Any] = ()
+    rows: Sequence[Mapping[str, Any]] = ()
     map_name: str = "agora"
 
 
