@@ -208,4 +208,5 @@ async def enter(session: AsyncSession, tenant_id: UUID | None, settings: Mapping
         "SELECT set_config('role', $1, true), platform.enter($2, $3, $4)",
         (role, tenant_id, settings.get("user_id", ""), settings.get("correlation_id", "")),
     )
-    return bool(result.one()[1])
+    answer: Any = result.one()
+    return bool(answer[1])

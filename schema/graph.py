@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import cache
 from importlib import import_module
+from typing import Any
 
 from schema.supergraph import Subgraph, Supergraph
 
@@ -21,6 +22,6 @@ def subgraph(context: str) -> Subgraph:
     return found
 
 
-def build(only: Sequence[str] = (), **options: object) -> Supergraph:
+def build(only: Sequence[str] = (), **options: Any) -> Supergraph:
     """Unite the subgraphs of some contexts, or of all."""
     return Supergraph({context: subgraph(context) for context in only or CONTEXTS}, **options)

@@ -6,7 +6,7 @@ from enum import StrEnum
 from functools import cache, reduce
 from operator import or_
 from types import NoneType, UnionType
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
+from typing import Any, Union, get_args, get_origin, get_type_hints
 
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
@@ -40,23 +40,26 @@ def argument_of(annotation: Any) -> Any:
 
 
 def _argument(annotation: Any) -> Any:
-    if get_origin(annotation) is Annotated:
-        return annotation
-    if get_origin(annotation) in {Union, UnionType}:
-        members = [_argument(each) for each in get_args(annotation) if each is not Unchanged]
-        nullable = NoneType in get_args(annotation) or Unchanged in get_args(annotation)
-        kept = [each for each in members if each is not NoneType]
-        return reduce(or_, [*kept, None] if nullable else kept)
+    origin = get_origin(annotation)
     # `typing` and `collections.abc` give the same origins, whichever a hint was written with.
-    if get_origin(annotation) in {dict, Mapping}:
-        return JSON
-    if get_origin(annotation) in {list, tuple, Sequence}:
+    if origin in {Union, UnionType}:
+        return _union(get_args(annotation))
+    if origin in {list, tuple, Sequence}:
         return list[_argument(get_args(annotation)[0])]  # type: ignore[misc]
-    if isinstance(annotation, type) and is_dataclass(annotation) and annotation is not NoneType:
-        return input_of(annotation)
-    if isinstance(annotation, type) and issubclass(annotation, StrEnum):
-        return enum_of(annotation)
-    return annotation
+    if origin in {dict, Mapping}:
+        return JSON
+    return _single(annotation) if isinstance(annotation, type) and origin is None else annotation
+
+
+def _union(members: tuple[Any, ...]) -> Any:
+    kept = [_argument(each) for each in members if each not in {NoneType, Unchanged}]
+    return reduce(or_, kept if len(kept) == len(members) else [*kept, None])
+
+
+def _single(kind: type) -> Any:
+    if is_dataclass(kind):
+        return input_of(kind)
+    return enum_of(kind) if issubclass(kind, StrEnum) else kind
 
 
 @cache

@@ -222,7 +222,7 @@ def _sentence(kind: type) -> str:
 
 def result_union(name: str, returns: Any, errors: Sequence[type[DomainError]]) -> Any:
     """Make the union of an answer and the refusals that may stand in its place."""
-    members: Any = Union[(returns, *(error_type(error) for error in errors))]
+    members: Any = Union[(returns, *(error_type(error) for error in errors))]  # type: ignore[arg-type]  # mypy takes the class for unhashable.
     return Annotated[members, strawberry.union(name)]
 
 

@@ -94,6 +94,7 @@ class Parts:
             limiter=self._limiter,
             documents=self._documents(),
             drain=self._drain,
+            observe=METRICS.operation,
         ).routes
 
     def subgraph(self, context: str) -> Sequence[BaseRoute]:

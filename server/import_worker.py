@@ -86,6 +86,6 @@ class ImportWorker:
         reads = self._services.database.reads(tenant_id)
         try:
             (tenant,) = await reads.port(TenantReads).by_id([tenant_id])
-            return str(tenant.currency)
+            return str(tenant.currency) if tenant is not None else ""
         finally:
             await reads.close()
