@@ -1,5 +1,5 @@
 """Cyrillic and Latin spellings of the same word, so that either finds the other."""
-# ruff: noqa: RUF001 - Cyrillic letters that look like Latin ones are what this module is about.
+
 
 import re
 

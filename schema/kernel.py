@@ -9,6 +9,7 @@ from typing import Annotated, Any, TypeVar, Union, get_type_hints
 from uuid import UUID
 
 import strawberry
+from strawberry.federation.schema_directives import Cost, ListSize
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
@@ -23,7 +24,7 @@ from domain.kernel import (
     TenantReadOnly,
     Unauthenticated,
 )
-from domain.paging import PageRequest
+from domain.paging import DEFAULT_PAGE, PageRequest
 from resolvers.kernel import Context
 from schema.inputs import argument_of, to_domain
 from schema.scalars import SCALARS, BigInt
@@ -90,11 +91,32 @@ def visibility_of(field: StrawberryField) -> Visibility | None:
     return field.metadata.get(VISIBILITY)
 
 
+def _priced(function: Callable[..., Any], options: dict[str, Any], weight: int | None) -> dict[str, Any]:
+    """Add what static cost analysis needs to know: how long a paged list may be, and what a call weighs.
+
+    Source: the GraphQL cost directives specification of IBM, as Federation 2.9 has it.
+    """
+    directives = list(options.pop("directives", ()))
+    if get_type_hints(function).get("page") is PageRequest:
+        directives.append(
+            ListSize(
+                assumed_size=DEFAULT_PAGE,
+                slicing_arguments=["first", "last"],
+                sized_fields=["edges", "nodes"],
+                require_one_slicing_argument=False,
+            )
+        )
+    if weight is not None:
+        directives.append(Cost(weight=weight))
+    return {**options, "directives": directives}
+
+
 def bulk(
     function: Callable[..., Awaitable[Sequence[Any]]], *, key: str | Sequence[str], who: Visibility, **options: Any
 ) -> Any:
     """Declare a field that is loaded by key for a whole level at once; a `page` parameter becomes first/after/last/before."""
     metadata = {VISIBILITY: who, **options.pop("metadata", {})}
+    options = _priced(function, options, None)
     return bulk_field(_expanded(function, fixed=2), key=key, guard=who, metadata=metadata, **options)
 
 
@@ -116,8 +138,11 @@ def computed(function: Callable[..., Any], returns: Any, **options: Any) -> Any:
     return computed_field(expanded, graphql_type=returns, **options)
 
 
-def query(function: Callable[..., Any], returns: Any, *, who: Visibility, **options: Any) -> Any:
-    """Declare a root field of Query over a resolver `(context, **arguments)`."""
+def query(
+    function: Callable[..., Any], returns: Any, *, who: Visibility, weight: int | None = None, **options: Any
+) -> Any:
+    """Declare a root field of Query over a resolver `(context, **arguments)`; `weight` is its static cost."""
+    options = _priced(function, options, weight)
     expanded = _expanded(function, fixed=1)
     parameters = _arguments(expanded, fixed=1)
 

@@ -121,7 +121,7 @@ class AcceptedJob:
 
 @strawberry.type
 class Query:
-    search_products = query(resolvers.search_products, SearchResult, who=PUBLIC)
+    search_products = query(resolvers.search_products, SearchResult, who=PUBLIC, weight=20)
     autocomplete = query(resolvers.autocomplete, list[Completion], who=PUBLIC)
     search_suggestions = query(resolvers.search_suggestions, SearchSuggestions, who=PUBLIC)
     trending_searches = query(resolvers.trending_searches, list[TrendingSearch], who=PUBLIC)

@@ -1,5 +1,5 @@
 """How text becomes words: the same for documents and queries, so that they meet."""
-# ruff: noqa: RUF001, RUF002 - Cyrillic letters that look like Latin ones are meant here.
+
 
 import re
 import unicodedata

@@ -1,5 +1,5 @@
 """Search as configuration: weights of fields, synonyms, stop words and tolerance, the same for every engine."""
-# ruff: noqa: RUF001 - Cyrillic letters that look like Latin ones are meant here.
+
 
 import orjson
 
