@@ -10,12 +10,14 @@ from sqlalchemy import (
     Column,
     Index,
     Integer,
+    Numeric,
     SmallInteger,
     Table,
     Text,
     UniqueConstraint,
     Uuid,
     bindparam,
+    cast,
     func,
     select,
 )
@@ -141,7 +143,7 @@ _RATINGS = Statement(
     select(
         product_rating.c.product_id,
         _total.label("total"),
-        func.round(func.coalesce(_stars * 1.0 / func.nullif(_total, 0), 0), 2).label("average"),
+        func.round(func.coalesce(cast(_stars, Numeric) / func.nullif(_total, 0), 0), 2).label("average"),
         array(_COUNTS).label("distribution"),
     ).where(product_rating.c.product_id == func.any(_IDS))
 )

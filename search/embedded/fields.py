@@ -74,7 +74,7 @@ def encode(document: SearchDocument) -> str:
         InvalidInput: half a surrogate pair.
     """
     try:
-        return orjson.dumps(_laid_out(document)).decode()
+        return orjson.dumps(_laid_out(document), default=str).decode()
     except (TypeError, ValueError) as problem:
         raise InvalidInput("document", f"product {document.product_id} cannot be indexed: {problem}") from problem
 
@@ -155,7 +155,8 @@ def _texts(attributes: Mapping[str, AttributeValue]) -> Iterator[str]:
 def to_source(document: SearchDocument) -> bytes:
     values = {name: getattr(document, name) for name in document.__slots__}
     values["attributes"] = {name: _storable(value) for name, value in document.attributes.items()}
-    return orjson.dumps(values)
+    # The driver's own kind of UUID is a subclass, which orjson leaves to us.
+    return orjson.dumps(values, default=str)
 
 
 def _storable(value: AttributeValue) -> AttributeValue | None:
