@@ -1,7 +1,7 @@
 """Events that a handler failed on: waiting for another try, or, after the last one, laid down for people to look at."""
 
 import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -153,13 +153,13 @@ class Retries:
             for row in rows
         ]
 
-    async def waiting(self, handler: str, aggregates: Sequence[UUID]) -> set[UUID]:
-        """Say which aggregates have an event waiting for this handler."""
-        wanted = bindparam("wanted", list(aggregates), ARRAY(Uuid))
+    async def waiting(self, handler: str, aggregates: Collection[str]) -> set[str]:
+        """Say which aggregates, by their ids as text, have an event waiting for this handler."""
+        wanted = bindparam("wanted", [UUID(each) for each in aggregates], ARRAY(Uuid))
         found = select(event_retry.c.aggregate_id).where(
             event_retry.c.handler == handler, event_retry.c.aggregate_id == func.any(wanted)
         )
-        return set((await self._session.scalars(found)).all())
+        return {str(each) for each in await self._session.scalars(found)}
 
     async def settle(self, failures: Sequence[Failure]) -> None:
         """Forget events that were handled after all, in the transaction that handled them."""

@@ -190,7 +190,8 @@ class Relay:
         issued: int = await connection.fetchval(_ISSUED)
         if held is None or held > issued:
             handled: int = (await connection.fetchrow(_CURSOR))["handled"]
-            log.warning("relay.bus_is_empty", held=held, sequence=self._cursor, republish_after=handled)
+            if self._cursor:
+                log.warning("relay.bus_is_empty", held=held, sequence=self._cursor, republish_after=handled)
             await self._bus.begin(handled)
             held = handled
         elif held == self._cursor and self.leading.is_set():

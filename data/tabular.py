@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import orjson
-from openpyxl import load_workbook
-from openpyxl.utils.exceptions import InvalidFileException
 
 from domain.importing import FileUnreadable, RowError
 
@@ -46,7 +44,7 @@ def read_rows(path: Path, *, after: int = 0) -> Iterator[Line]:
             yield from (line for line in lines if line.number > after)
     except FileUnreadable as error:
         raise FileUnreadable(name=path.name, reason=error.reason) from error
-    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, InvalidFileException, csv.Error) as error:
+    except (EOFError, zlib.error, gzip.BadGzipFile, zipfile.BadZipFile, csv.Error) as error:
         raise FileUnreadable(name=path.name, reason=f"it is damaged or truncated ({error})") from error
     except OSError as error:
         raise FileUnreadable(name=path.name, reason=error.strerror or str(error)) from error
@@ -136,10 +134,17 @@ def _json_line(number: int, raw: bytes) -> Line:
 
 
 def _excel(stream: IO[bytes]) -> Iterator[Line]:
+    # Only a process that reads a workbook should hold the library for it.
+    from openpyxl import load_workbook  # noqa: PLC0415
+    from openpyxl.utils.exceptions import InvalidFileException  # noqa: PLC0415
+
     with tempfile.TemporaryFile() as seekable:
         # A workbook is a zip archive, read from its end; a gzipped one must lie open before that.
         shutil.copyfileobj(stream, seekable)
-        workbook = load_workbook(seekable, read_only=True, data_only=True)
+        try:
+            workbook = load_workbook(seekable, read_only=True, data_only=True)
+        except (InvalidFileException, KeyError, ValueError) as error:
+            raise FileUnreadable(name="", reason=f"it is damaged or truncated ({error})") from error
         try:
             yield from _sheet(workbook.active.iter_rows(values_only=True))
         finally:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import Any
-from uuid import UUID
 
 import structlog
 from redis.exceptions import RedisError
@@ -82,11 +81,11 @@ class Attempts:
     async def batch(self, subscriber: Subscriber, raws: Sequence[Raw]) -> float:
         """Handle events of one tenant as a batch; gives the seconds to wait before the next one, if this one failed."""
         async with self._database.session(None) as session:
-            waiting = await Retries(session).waiting(subscriber.key, [UUID(raw["aggregate_id"]) for raw in raws])
-        behind = [raw for raw in raws if UUID(raw["aggregate_id"]) in waiting]
+            waiting = await Retries(session).waiting(subscriber.key, {raw["aggregate_id"] for raw in raws})
+        behind = [raw for raw in raws if raw["aggregate_id"] in waiting]
         if behind:
             await self._wait_behind(subscriber, behind)
-        free = [raw for raw in raws if UUID(raw["aggregate_id"]) not in waiting]
+        free = [raw for raw in raws if raw["aggregate_id"] not in waiting]
         error = await self._whole(subscriber, free, []) if free else None
         if error is None:
             return 0.0

@@ -34,6 +34,9 @@ LANES = 8
 RETRY_POLL_SECONDS = 5.0
 # A batch that failed so often is taken apart, to find the event that spoils it.
 BATCH_ATTEMPTS = 3
+# How the server says that a stream or its group is gone: it was emptied, and the relay is about to fill it again.
+EMPTIED = ("NOGROUP", "UNBLOCKED", "no such key")
+EMPTIED_PAUSE_SECONDS = 0.05
 LOST_SERVERS = (OSError, RedisError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
@@ -82,21 +85,31 @@ class Consumer:
                     await self._leases.give_back(lease)
 
     async def _consume(self, stop: asyncio.Event) -> None:
-        await self._bus.join(self.name, self._prefixes)
-        # The lease says that nobody else is at work, so whatever was begun and not finished is ours, however fresh.
-        await self._handle(await self._bus.reclaim(self.name, self._member, self._prefixes, idle_ms=0), stop)
-        await self._bus.forget_members(self.name, self._prefixes, keep=self._member)
+        await self._handle(await self._take_over(), stop)
         self.active.set()
         await both(self._follow(stop), self._retry(stop))
+
+    async def _take_over(self) -> list[Delivery]:
+        """Give what was begun and not finished: the lease says that nobody else is at work, so it is ours, however fresh."""
+        while True:
+            await self._bus.join(self.name, self._prefixes)
+            try:
+                found = await self._bus.reclaim(self.name, self._member, self._prefixes, idle_ms=0)
+                await self._bus.forget_members(self.name, self._prefixes, keep=self._member)
+            except ResponseError as error:
+                if not any(sign in str(error) for sign in EMPTIED):
+                    raise
+                await asyncio.sleep(EMPTIED_PAUSE_SECONDS)
+            else:
+                return found
 
     async def _follow(self, stop: asyncio.Event) -> None:
         while not stop.is_set():
             try:
                 found = await until(stop, self._read())
             except ResponseError as error:
-                if "NOGROUP" not in str(error) and "UNBLOCKED" not in str(error):
+                if not any(sign in str(error) for sign in EMPTIED):
                     raise
-                # The server was emptied; the relay fills it again.
                 await self._bus.join(self.name, self._prefixes)
                 continue
             if found:
@@ -136,7 +149,8 @@ class Consumer:
     async def _batches(self, subscriber: Subscriber, raws: Sequence[Raw]) -> float:
         longest = 0.0
         for start in range(0, len(raws), READ_AT_ONCE):
-            longest = max(longest, await self._attempts.batch(subscriber, raws[start : start + READ_AT_ONCE]))
+            async with self._lanes:
+                longest = max(longest, await self._attempts.batch(subscriber, raws[start : start + READ_AT_ONCE]))
         if longest:
             self._parked.set()
         return longest

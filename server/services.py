@@ -23,7 +23,6 @@ from domain.search import SearchEngine
 from domain.tenancy import Cipher, Platform
 from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
-from search.meilisearch import MeilisearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.importer import OurMaps
 from server.settings import Settings
@@ -59,6 +58,9 @@ class Rebuild:
 def search_engine(settings: Settings, *, writable: bool) -> SearchEngine:
     """Give the engine that the settings name; of the embedded one only a single process may write."""
     if settings.meilisearch_url:
+        # Its client weighs 16 MB, which a server without Meilisearch has better uses for.
+        from search.meilisearch import MeilisearchEngine  # noqa: PLC0415
+
         return MeilisearchEngine(settings.meilisearch_url, settings.meilisearch_key or None)
     return EmbeddedSearchEngine(settings.home / "search", writable=writable)
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import structlog
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from data.bus import RedisBus
 from data.database import Database
@@ -22,6 +23,7 @@ from data.transactions import SqlTransactions
 from domain.jobs import Job, Jobs
 from domain.kernel import Subscriptions, Unavailable, uuid7
 from domain.processes.importing import ImportFiles
+from domain.search import SearchUnavailable
 from server.attempts import Attempts
 from server.consumers import LOST_SERVERS, Consumer, both, together
 from server.import_worker import ImportWorker
@@ -31,6 +33,8 @@ from server.settings import Settings
 
 log = structlog.get_logger("agora.worker")
 
+# They say that a part is down, and nothing against the event that met it.
+OUTAGES = (Unavailable, SearchUnavailable, ConnectionError, RedisError)
 HEARTBEAT_SECONDS = 5.0
 MISSED_BEATS = 3
 
@@ -51,7 +55,7 @@ class Worker:
         subscribers: Sequence[Subscriber],
         jobs: Sequence[Job] = (),
         services: Mapping[type, Any] | None = None,
-        outages: tuple[type[Exception], ...] = (Unavailable, ConnectionError),
+        outages: tuple[type[Exception], ...] = OUTAGES,
         parts: Sequence[Callable[[asyncio.Event], Awaitable[None]]] = (),
         backoff: Backoff = Backoff(),  # noqa: B008 — a frozen value.
         namespace: str = "agora",

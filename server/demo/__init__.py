@@ -3,10 +3,9 @@
 `markets` says who and where, `goods` what; `loading` puts it through the domain with `handlers`.
 """
 
-import asyncio
 import base64
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pkgutil import resolve_name
 
 import structlog
@@ -16,6 +15,7 @@ from data.database import Database
 from data.leases import Leases
 from domain.kernel import Unavailable
 from domain.tenancy import TenantReads, TenantStatus
+from server.consumers import together
 from server.demo.markets import MARKETS, Market
 from server.settings import Settings
 
@@ -25,37 +25,36 @@ USERS_FILE = "demo-users.txt"
 PASSWORD_BYTES = 10
 
 
-async def load(settings: Settings) -> None:
+async def load(settings: Settings, markets: Sequence[Market] = MARKETS) -> None:
     """Load the marketplaces, unless they are there already; what a killed load left is completed.
 
     Raises: Unavailable while another process does the same.
     """
-    if not await _is_loaded(settings):
+    if not await _is_loaded(settings, markets):
         async with Leases(settings.database_url, "agora demo") as leases:
             if not await leases.take("demo"):
                 raise Unavailable(part="The demo, which another process is loading,")
-            await _load_missing(settings)
-    _write_users(settings)
+            await _load_missing(settings, markets)
+    _write_users(settings, markets)
 
 
-async def _load_missing(settings: Settings) -> None:
-    loader, open_services = (
-        resolve_name("server.demo.loading:MarketLoader"),
-        resolve_name("server.services:open_services"),
-    )
+async def _load_missing(settings: Settings, markets: Sequence[Market]) -> None:
+    # What loading needs is imported only now: every start asks whether there is something to load.
+    loader = resolve_name("server.demo.loading:MarketLoader")
+    open_services = resolve_name("server.services:open_services")
     password_of = passwords(settings)
-    async with open_services(settings) as services, asyncio.TaskGroup() as group:
-        for market in MARKETS:
-            group.create_task(loader(services, market, password_of).run())
-    log.info("demo.loaded", markets=[market.code for market in MARKETS])
+    async with open_services(settings) as services:
+        # Side by side, so that PostgreSQL writes for one while Python makes the goods of the other.
+        await together([loader(services, market, password_of).run() for market in markets])
+    log.info("demo.loaded", markets=[market.code for market in markets])
 
 
-async def _is_loaded(settings: Settings) -> bool:
+async def _is_loaded(settings: Settings, markets: Sequence[Market]) -> bool:
     """Say whether all tenants of the demo have left the trial, which is the last thing that loading does."""
     async with Database(settings.database_url, read_pool=1, write_pool=1) as database:
         reads = database.system_reads()
         try:
-            rows = await reads.port(TenantReads).by_code([market.code for market in MARKETS])
+            rows = await reads.port(TenantReads).by_code([market.code for market in markets])
         finally:
             await reads.close()
     return all(row is not None and row.status != TenantStatus.TRIAL for row in rows)
@@ -72,13 +71,13 @@ def passwords(settings: Settings) -> Callable[[str], str]:
     return password_of
 
 
-def _write_users(settings: Settings) -> None:
+def _write_users(settings: Settings, markets: Sequence[Market]) -> None:
     file = settings.home / USERS_FILE
     if file.exists():
         return
     settings.home.mkdir(parents=True, exist_ok=True)
     password_of = passwords(settings)
-    lines = [line for market in MARKETS for line in _users(market, password_of)]
+    lines = [line for market in markets for line in _users(market, password_of)]
     fresh = file.with_suffix(f".{os.getpid()}")
     fresh.touch(mode=0o600)
     fresh.write_text("\n".join(lines) + "\n", encoding="utf-8")

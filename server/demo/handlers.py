@@ -204,13 +204,10 @@ async def publish_opinions(
     """Hand in all reviews of some products that had none, and count them."""
     made: list[Aggregate] = []
     for verdict in command:
-        rating = ProductRating(tenant_id=work.tenant_id, product_id=verdict.product_id)
-        for author_id, opinion in verdict.opinions:
-            review = _handed_in(verdict, author_id, opinion, work)
-            rating.recount(None, review.rating)
+        handed_in = [_handed_in(verdict, author_id, opinion, work) for author_id, opinion in verdict.opinions]
+        for review in handed_in:
             reviews.add(review)
-            made.append(review)
-        made.append(rating)
+        made += [*handed_in, _counted(verdict, work)]
     shelves.add(each for each in made if isinstance(each, ProductRating))
     return made
 
@@ -279,6 +276,15 @@ def _handed_in(verdict: Verdict, author_id: UUID, opinion: Opinion, work: Work) 
     if opinion.answer:
         review.answer(opinion.answer, written_at + timedelta(hours=20))
     return review
+
+
+def _counted(verdict: Verdict, work: Work) -> ProductRating:
+    """Count all stars but the last, and then the last: one event tells the whole rating."""
+    *stars, last = [opinion.stars for _, opinion in verdict.opinions]
+    counts: dict[str, Any] = {name: stars.count(number) for number, name in enumerate(ProductRating.NAMES, start=1)}
+    rating = ProductRating(tenant_id=work.tenant_id, product_id=verdict.product_id, **counts)
+    rating.recount(None, last)
+    return rating
 
 
 async def _translate(

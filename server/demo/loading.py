@@ -16,7 +16,7 @@ from domain.identity.roles import Role
 from domain.kernel import SYSTEM, Work
 from domain.localization import LanguageReads, SetSupportedLanguage, set_supported_language
 from domain.paging import PageRequest
-from domain.reviews import ReviewReads
+from domain.reviews import ReviewFilter, ReviewReads
 from domain.tenancy import (
     ActivateStore,
     ChangeTenantSubscription,
@@ -167,19 +167,20 @@ class MarketLoader:
         return [(people[each.email], stores[each.store]) for each in staff if each.role is Role.SELLER and each.store]
 
     async def _review(self, goods: Sequence[Goods], reviewers: Sequence[UUID]) -> None:
+        opinions = self._market.opinions(goods)
+        async with self._reads() as reads:
+            own = ReviewFilter(author_id=reviewers[opinions[0].reviewer], state=None)
+            if (await reads.port(ReviewReads).matching(own, PageRequest(first=1))).nodes:
+                return
         known = await self._products(goods)
         by_sku: dict[str, list[tuple[UUID, Opinion]]] = defaultdict(list)
-        for opinion in self._market.opinions(goods):
+        for opinion in opinions:
             by_sku[opinion.sku].append((reviewers[opinion.reviewer], opinion))
-        async with self._reads() as reads:
-            ratings = await reads.port(ReviewReads).ratings([known[sku].id for sku in by_sku])
         verdicts = [
-            Verdict(product_id=known[sku].id, store_id=known[sku].store_id, opinions=opinions)
-            for (sku, opinions), rating in zip(by_sku.items(), ratings, strict=True)
-            if rating is None
+            Verdict(product_id=known[sku].id, store_id=known[sku].store_id, opinions=given)
+            for sku, given in by_sku.items()
         ]
-        for portion in _portions(verdicts):
-            await self._run(publish_opinions, portion)
+        await self._run(publish_opinions, verdicts)
 
     async def _wish(self, goods: Sequence[Goods], users: Sequence[UUID]) -> None:
         known = await self._products(goods)
@@ -224,7 +225,7 @@ def _offer(goods: Goods, sellers: Sequence[tuple[UUID, UUID]], place: Place) -> 
     # The SKU decides, not the position: goods that are offered after a restart get the same seller and stock.
     chance = Random(goods.sku)
     seller_id, store_id = chance.choice(sellers)
-    stores = {store_id} | ({chance.choice(sellers)[1]} if chance.random() < 0.4 else set())
+    stores = {store_id} | ({chance.choice(sellers)[1]} if chance.random() < 0.3 else set())
     shelves = [
         Shelf(store_id=store, sku=sku, units=_units(chance), reorder_point=REORDER_POINT)
         for store in sorted(stores)

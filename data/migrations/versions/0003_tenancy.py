@@ -94,8 +94,8 @@ def _create_tenants() -> None:
         sa.Column("currency", sa.Text, nullable=False),
         sa.Column("locale", sa.Text, nullable=False, server_default="en"),
         sa.Column("timezone", sa.Text, nullable=False, server_default="America/Toronto"),
-        sa.CheckConstraint("id = tenant_id", name="ck_tenant_owns_itself"),
-        sa.CheckConstraint("max_stores > 0", name="ck_tenant_max_stores_positive"),
+        sa.CheckConstraint("id = tenant_id", name="owns_itself"),
+        sa.CheckConstraint("max_stores > 0", name="max_stores_positive"),
         sa.UniqueConstraint("code", name="uq_tenant_code"),
         schema="tenancy",
     )
@@ -148,8 +148,8 @@ def _create_stores() -> None:
         sa.Column("suspended_for", sa.Text),
         sa.Column("seo_title", sa.Text),
         sa.Column("seo_description", sa.Text),
-        sa.CheckConstraint("tax_rate >= 0 AND tax_rate < 1", name="ck_store_tax_rate_is_fraction"),
-        sa.CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="ck_store_location_is_whole"),
+        sa.CheckConstraint("tax_rate >= 0 AND tax_rate < 1", name="tax_rate_is_fraction"),
+        sa.CheckConstraint("(latitude IS NULL) = (longitude IS NULL)", name="location_is_whole"),
         sa.UniqueConstraint("tenant_id", "code", name="uq_store_tenant_id_code"),
         sa.Index("ix_store_latitude", "tenant_id", "latitude", "longitude"),
         sa.Index("ix_store_licence_expiry", "tenant_id", "licence_expiry"),
@@ -170,7 +170,7 @@ def _create_settings() -> None:
         sa.Column("is_encrypted", sa.Boolean, nullable=False),
         sa.CheckConstraint(
             "is_encrypted = (value IS NULL) AND is_encrypted = (sealed IS NOT NULL)",
-            name="ck_store_setting_secret_is_sealed",
+            name="secret_is_sealed",
         ),
         sa.UniqueConstraint(
             "tenant_id",

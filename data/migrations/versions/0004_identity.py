@@ -191,7 +191,7 @@ def _create_door() -> None:
         sa.Column("counted_until", sa.DateTime(timezone=True), nullable=False),
         sa.Column("locked_until", sa.DateTime(timezone=True)),
         sa.PrimaryKeyConstraint("tenant_id", "subject", name="pk_login_guard"),
-        sa.CheckConstraint("failures > 0", name="ck_login_guard_failures_positive"),
+        sa.CheckConstraint("failures > 0", name="failures_positive"),
         schema="identity",
     )
     isolate("identity.login_guard")

@@ -45,7 +45,7 @@ def _create_languages() -> None:
         sa.Column("rtl", sa.Boolean, nullable=False),
         sa.Column("is_active", sa.Boolean, nullable=False),
         sa.Column("is_default", sa.Boolean, nullable=False),
-        sa.CheckConstraint("is_active OR NOT is_default", name="ck_supported_language_default_is_active"),
+        sa.CheckConstraint("is_active OR NOT is_default", name="default_is_active"),
         sa.UniqueConstraint("tenant_id", "code", name="uq_supported_language_tenant_id_code"),
         sa.Index(
             "uq_supported_language_default", "tenant_id", unique=True, postgresql_where=sa.text("is_default")
@@ -127,7 +127,7 @@ def _create_batches() -> None:
         sa.Column("failure", sa.Text),
         sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("finished_at", sa.DateTime(timezone=True)),
-        sa.CheckConstraint("remaining BETWEEN 0 AND total", name="ck_translation_batch_remaining_within_total"),
+        sa.CheckConstraint("remaining BETWEEN 0 AND total", name="remaining_within_total"),
         schema="localization",
     )
     isolate("localization.translation_batch")

@@ -1,0 +1,30 @@
+"""Verbs of the platform."""
+
+from typing import Any
+from uuid import UUID
+
+from domain import platform
+from domain.paging import Page, PageRequest
+from domain.platform import AuditFilter, HealthReads, PlatformReads, SystemHealth
+from resolvers.kernel import Context, transacts
+
+requeue_dead_letter = transacts(platform.requeue_dead_letter)
+replay_projection = transacts(platform.replay_projection)
+
+
+async def audit_log(context: Context, page: PageRequest, filter: AuditFilter | None = None) -> Page[Any]:  # noqa: A002 — GraphQL's conventional name.
+    return await context.read(PlatformReads).audit_log(filter or AuditFilter(), page)
+
+
+async def event_stream(context: Context, page: PageRequest, aggregate_id: UUID, from_version: int = 1) -> Page[Any]:
+    return await context.read(PlatformReads).event_stream(aggregate_id, from_version, page)
+
+
+async def dead_letters(
+    context: Context, page: PageRequest, handler: str | None = None, requeued: bool = False
+) -> Page[Any]:
+    return await context.read(PlatformReads).dead_letters(handler, requeued, page)
+
+
+async def system_health(context: Context) -> SystemHealth:
+    return await context.service(HealthReads).report()
