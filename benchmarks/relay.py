@@ -17,7 +17,7 @@ from redis.asyncio import Redis
 from sqlalchemy import text
 
 from benchmarks._figures import Figure, load, percentile, table
-from data.bus import RedisBus
+from data.bus import RedisBus, connect
 from data.database import Database
 from data.embedded import Engines
 from data.inbox import Subscriber
@@ -25,7 +25,7 @@ from data.migrations import upgrade
 from data.relay import Progress, Relay
 from domain.kernel import Envelope
 from server.metrics import Metrics
-from server.worker import Worker, connect
+from server.worker import Worker
 
 IMPORT = """
 INSERT INTO platform.event_log (event_id, tenant_id, aggregate_id, aggregate_type, version, name, data, metadata, occurred_at)

@@ -37,6 +37,11 @@ return false
 """
 
 
+def connect(url: str) -> Redis:
+    """Make a Redis client that gives up on a silent server; the limit is longer than any blocking read."""
+    return Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10, health_check_interval=30)
+
+
 class Published(NamedTuple):
     """An event as the relay hands it over: its place in the log, its name, and its envelope as JSON."""
 

@@ -20,7 +20,6 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.types import UserDefinedType
 
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
 from domain.codec import from_json, to_json
@@ -31,20 +30,10 @@ _TRACKED = "event_sourced"
 _VERSION = "uq_event_log_aggregate_id_version"
 
 
-class TransactionId(UserDefinedType[int]):
-    """PostgreSQL's `xid8`: which transaction wrote a row, so that the relay can tell who is still running."""
-
-    cache_ok = True
-
-    def get_col_spec(self, **_: Any) -> str:
-        return "XID8"
-
-
 event_log = Table(
     "event_log",
     metadata,
     Column("sequence", BigInteger, Identity(always=True), primary_key=True),
-    Column("transaction_id", TransactionId, nullable=False, server_default=func.pg_current_xact_id()),
     Column("event_id", Uuid, nullable=False),
     Column("tenant_id", Uuid, nullable=False),
     Column("aggregate_id", Uuid, nullable=False),
@@ -55,7 +44,6 @@ event_log = Table(
     json_column("metadata"),
     timestamp("occurred_at"),
     UniqueConstraint("aggregate_id", "version", name=_VERSION),
-    Index("ix_event_log_transaction_id_sequence", "transaction_id", "sequence"),
     Index("ix_event_log_tenant_id_name_occurred_at", "tenant_id", "name", "occurred_at"),
     schema="platform",
     info={TENANT_OWNED: True},

@@ -5,7 +5,9 @@ from pkgutil import iter_modules
 
 import data
 
-_NOT_TABLES = frozenset({"database", "embedded", "kernel", "migrations", "statements", "tables", "transactions"})
+_NOT_TABLES = frozenset(
+    {"database", "embedded", "job_runner", "kernel", "migrations", "statements", "tables", "transactions"}
+)
 
 for module in iter_modules(data.__path__):
     if module.name not in _NOT_TABLES:

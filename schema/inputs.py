@@ -1,5 +1,6 @@
 """Input types made from commands: the domain's dataclass is the one description of what a caller may ask for."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
@@ -30,8 +31,14 @@ def input_of(kind: type) -> type:
             body["__annotations__"][each.name] |= None
             body[each.name] = strawberry.UNSET
     name = kind.__name__ if kind.__name__.endswith("Input") else f"{kind.__name__}Input"
-    description = (kind.__doc__ or "").partition("\n")[0]
-    return strawberry.input(type(name, (), body), name=name, description=description or None)
+    description = sentence_of(kind)
+    return strawberry.input(type(name, (), body), name=name, description=description)
+
+
+def sentence_of(kind: type) -> str | None:
+    """Give the first line of a class's own docstring; the signature that `dataclass` writes in its place says nothing."""
+    text = inspect.cleandoc(kind.__doc__ or "").partition("\n")[0]
+    return None if not text or text.startswith(f"{kind.__name__}(") or text == inspect.getdoc(StrEnum) else text
 
 
 def argument_of(annotation: Any) -> Any:
@@ -67,7 +74,7 @@ def enum_of(choices: type[StrEnum]) -> Any:
     """Register a `StrEnum` of the domain as a GraphQL enum."""
     if isinstance(getattr(choices, "__strawberry_definition__", None), StrawberryEnumDefinition):
         return choices
-    return strawberry.enum(choices, description=(choices.__doc__ or "").partition("\n")[0])
+    return strawberry.enum(choices, description=sentence_of(choices))
 
 
 def to_domain(value: Any, kind: Any = None) -> Any:

@@ -26,7 +26,7 @@ from domain.kernel import (
 )
 from domain.paging import DEFAULT_PAGE, PageRequest
 from resolvers.kernel import Context
-from schema.inputs import argument_of, to_domain
+from schema.inputs import argument_of, sentence_of, to_domain
 from schema.scalars import SCALARS, BigInt
 from schema.supergraph import Subgraph, Typed
 from schema.supergraph import attribute as plain_attribute
@@ -238,11 +238,7 @@ def error_type(error: type[DomainError]) -> type:
     annotations = {name: hints[name] for name in error.__dataclass_fields__ if name not in {"code", "message"}}  # type: ignore[attr-defined]
     body = {"__annotations__": annotations, "__reads__": (error,), "__module__": __name__, "__doc__": error.__doc__}
     made = type(error.__name__, (Error,), body)
-    return strawberry.federation.type(made, shareable=True, description=_sentence(error))
-
-
-def _sentence(kind: type) -> str:
-    return inspect.cleandoc(kind.__doc__ or "").partition("\n")[0]
+    return strawberry.federation.type(made, shareable=True, description=sentence_of(error))
 
 
 def result_union(name: str, returns: Any, errors: Sequence[type[DomainError]]) -> Any:
@@ -351,6 +347,3 @@ def _sign(resolve: Any, arguments: Sequence[Argument], returns: Any, leading: Se
     ]
     resolve.__signature__ = inspect.Signature(parameters, return_annotation=returns)
     resolve.__annotations__ = {each.name: each.annotation for each in parameters} | {"return": returns}
-
-
-subgraph = make_subgraph

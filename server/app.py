@@ -11,8 +11,9 @@ from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute, Route
 
-from data.bus import RedisBus
+from data.bus import RedisBus, connect
 from data.import_files import FolderImportFiles
+from domain.platform import HealthReads
 from domain.search import IndexState, SearchEngine
 from schema.graph import CONTEXTS, subgraph
 from schema.graph import build as build_graph
@@ -24,7 +25,7 @@ from server.edge.routes import create_edge, edge_middleware
 from server.edge.settings import EdgeSettings
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
 from server.examples import EXAMPLES
-from server.health import Check, Health, Unwell, bus_check, database_check, refresher
+from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
 from server.services import key_ring, open_services
 from server.sessions import GraphExecutor, Sessions
@@ -32,7 +33,6 @@ from server.settings import Settings
 from server.tokens import JWKS_PATH, jwks_endpoint
 from server.uploads import PATH as UPLOAD_PATH
 from server.uploads import upload_route
-from server.worker import connect
 
 SUBGRAPH_PATH = "/subgraphs/{context}/graphql"
 
@@ -123,6 +123,7 @@ class Parts:
                     "search": _search_check(services.search),
                 }
             )
+            services.by_port[HealthReads] = LiveHealth(health, services.database, bus)
             # They need what was opened just now; the router takes routes at any time before it serves.
             app.router.routes += [*health.routes(), metrics_route(refresher(services.database, bus), METRICS)]
             self._sessions.services = services

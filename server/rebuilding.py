@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import text
 
-from data.bus import RedisBus
+from data.bus import RedisBus, connect
 from data.indexing import all_documents
 from domain.discovery import RebuildSearchIndex, rebuild_search_index
 from domain.kernel import SYSTEM, Work, uuid7
@@ -16,7 +16,6 @@ from domain.search import IndexIsWrittenElsewhere, SearchDocument, SearchUnavail
 from domain.tenancy import TenantFilter, TenantReads
 from server.services import Services, open_services
 from server.settings import Settings
-from server.worker import connect
 
 Progress = Callable[..., None]
 JOB = "search.rebuild"

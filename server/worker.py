@@ -10,13 +10,13 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from data.bus import RedisBus
+from data.bus import RedisBus, connect
 from data.database import Database
 from data.dead_letters import Backoff
 from data.declarations import declared, groups_of, subscribers_of
 from data.housekeeping import Housekeeping
 from data.inbox import Deliveries, Subscriber
-from data.jobs import JobRunner
+from data.job_runner import JobRunner
 from data.leases import Leases
 from data.relay import RECOVERY_PAUSE_SECONDS, Relay, pause
 from data.transactions import SqlTransactions
@@ -37,11 +37,6 @@ log = structlog.get_logger("agora.worker")
 OUTAGES = (Unavailable, SearchUnavailable, ConnectionError, RedisError)
 HEARTBEAT_SECONDS = 5.0
 MISSED_BEATS = 3
-
-
-def connect(url: str) -> Redis:
-    """Make a Redis client that gives up on a silent server; the limit is longer than any blocking read."""
-    return Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10, health_check_interval=30)
 
 
 class Worker:

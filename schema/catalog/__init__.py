@@ -19,8 +19,7 @@ from schema.catalog.types import (
     ProductVariant,
     ProductVersion,
 )
-from schema.kernel import PUBLIC, command, connection, permission, query
-from schema.kernel import subgraph as subgraph_of
+from schema.kernel import PUBLIC, command, connection, make_subgraph, permission, query
 from schema.supergraph import Typed
 
 WRITE = permission("catalog.write")
@@ -98,4 +97,4 @@ class Mutation:
     set_catalog_policy = command(resolvers.set_catalog_policy, CatalogPolicy, who=MANAGE)
 
 
-subgraph = subgraph_of(query=Query, mutation=Mutation, types=[Product, ProductVariant, Category])
+subgraph = make_subgraph(query=Query, mutation=Mutation, types=[Product, ProductVariant, Category])

@@ -86,5 +86,5 @@ def _write_users(settings: Settings, markets: Sequence[Market]) -> None:
 
 def _users(market: Market, password_of: Callable[[str], str]) -> list[str]:
     return [
-        f"{person.role:<20}{market.code:<13}{person.email:<42}{password_of(person.email)}" for person in market.staff()
+        f"{person.role:<20}{market.code:<12} {person.email:<42}{password_of(person.email)}" for person in market.staff()
     ]

@@ -4,7 +4,6 @@ Each gives back what it made, for a session holds what it has flushed only weakl
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Protocol
@@ -32,7 +31,7 @@ from domain.identity.profile import Profile
 from domain.identity.roles import Role, Roles
 from domain.identity.users import User, Users
 from domain.inventory import JournalEntry, StockChange, StockLevel
-from domain.kernel import Aggregate, AlreadyExists, Work
+from domain.kernel import Aggregate, Work
 from domain.localization import HUMAN, TranslatableType, Translation, Translations
 from domain.processes import access, staffing
 from domain.reviews import ItemWishlisted, ProductRating, Review, Reviews, WishlistItem, Wishlists
@@ -139,8 +138,7 @@ async def employ(
 ) -> list[Aggregate]:
     """Give the role at once; the event of the assignment then finds it given."""
     wanted = AssignRole(user_id=command.user_id, role=command.role, store_id=command.store_id)
-    with suppress(AlreadyExists):
-        await access.assign_role(wanted, work, stores, users, roles)
+    await access.assign_role(wanted, work, stores, users, roles)
     if command.role in NO_STAFF:
         return []
     duty = AssignUser(store_id=command.store_id, user_id=command.user_id, role=StaffRole(str(command.role)))

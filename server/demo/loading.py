@@ -13,6 +13,7 @@ from data.database import Reads
 from domain.catalog import AttributeDefinition, CategoryReads, ProductReads, Viewer
 from domain.identity.passwords import PasswordHasher
 from domain.identity.roles import Role
+from domain.identity.users import UserReads
 from domain.kernel import SYSTEM, Work
 from domain.localization import LanguageReads, SetSupportedLanguage, set_supported_language
 from domain.paging import PageRequest
@@ -133,8 +134,10 @@ class MarketLoader:
         return await self._run(enrol, Enrol(people=[*staff, *crowd], password_hashes=hashes))
 
     async def _employ(self, staff: Sequence[Person], people: Mapping[str, UUID], stores: Mapping[str, UUID]) -> None:
-        for each in staff:
-            if each.role is not Role.BUYER:
+        async with self._reads() as reads:
+            held = await reads.port(UserReads).assignments([people[each.email] for each in staff])
+        for each, assignments in zip(staff, held, strict=True):
+            if each.role is not Role.BUYER and not assignments:
                 store_id = stores[each.store] if each.store else None
                 await self._run(employ, Employ(user_id=people[each.email], role=each.role, store_id=store_id))
 
@@ -187,7 +190,7 @@ class MarketLoader:
         async with self._reads() as reads:
             if (await reads.port(ReviewReads).wishlist(users[0], PageRequest(first=1))).nodes:
                 return
-        chance = Random(f"wishes of {self._market.code}")
+        chance = Random(f"wishes of {self._market.prefix}")
         wishes = [
             (user_id, known[each.sku].id)
             for user_id in users
@@ -225,10 +228,10 @@ def _offer(goods: Goods, sellers: Sequence[tuple[UUID, UUID]], place: Place) -> 
     # The SKU decides, not the position: goods that are offered after a restart get the same seller and stock.
     chance = Random(goods.sku)
     seller_id, store_id = chance.choice(sellers)
-    stores = {store_id} | ({chance.choice(sellers)[1]} if chance.random() < 0.3 else set())
+    stores = dict.fromkeys([store_id, *([chance.choice(sellers)[1]] if chance.random() < 0.3 else [])])
     shelves = [
         Shelf(store_id=store, sku=sku, units=_units(chance), reorder_point=REORDER_POINT)
-        for store in sorted(stores)
+        for store in stores
         for sku in goods.shelved_skus
     ]
     return Offer(

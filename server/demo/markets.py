@@ -82,7 +82,7 @@ class Market:
             currency=str(self.tenant.currency),
             rate=self.rate,
             regulated=self.regulated,
-            seed=f"goods of {self.code}",
+            seed=f"goods of {self.prefix}",
         )
         return list(made)
 
@@ -94,7 +94,7 @@ class Market:
         ]
         named += [(str(role).replace("_", "."), role, None if role in TENANT_WIDE else first) for role in self.roles]
         named.append(("buyer", Role.BUYER, None))
-        people = self._people(Random(f"staff of {self.code}"), [name for name, _, _ in named])
+        people = self._people(Random(f"staff of {self.prefix}"), [name for name, _, _ in named])
         return [
             replace(person, role=role, store=store, can_log_in=True)
             for person, (_, role, store) in zip(people, named, strict=True)
@@ -103,14 +103,14 @@ class Market:
     def crowd(self) -> list[Person]:
         """Give those who only wrote reviews."""
         names = [f"customer{number:03d}" for number in range(1, self.reviewers + 1)]
-        return list(self._people(Random(f"crowd of {self.code}"), names))
+        return list(self._people(Random(f"crowd of {self.prefix}"), names))
 
     def opinions(self, offered: Sequence[Goods]) -> list[Opinion]:
         """Give the reviews, oldest first: few products have many, many have few, and most are content."""
-        chance = Random(f"reviews of {self.code}")
+        chance = Random(f"reviews of {self.prefix}")
         ranked = chance.sample(offered, len(offered))
         weights = [1 / (rank + 8) ** 0.8 for rank in range(len(ranked))]
-        quality = {each.sku: chance.gauss(4.2, 0.5) for each in ranked}
+        quality = {each.sku: chance.gauss(4.4, 0.5) for each in ranked}
         pairs: dict[tuple[str, int], None] = {}
         while len(pairs) < self.reviews:
             chosen = chance.choices(ranked, weights)[0]

@@ -18,7 +18,7 @@ from data.dead_letters import dead_letter
 from data.housekeeping import Housekeeping
 from data.idempotency import idempotency_key
 from data.inbox import inbox
-from data.jobs import JobRunner
+from data.job_runner import JobRunner
 from data.transactions import SqlTransactions
 from domain.jobs import JobQueue, Jobs
 from domain.kernel import Work, uuid7

@@ -7,14 +7,25 @@ import redis
 
 from data.embedded import Endpoints
 from data.embedded.engines import Engines
+from data.migrations import upgrade
 from server.doctor import examine
 from server.misconfiguration import Finding, Verdict, listed, misconfigurations
 from server.settings import Settings
 
 
+@pytest.fixture(scope="module")
+def database_url(engines: Endpoints) -> str:
+    """A database that no other test has left anything in."""
+    with psycopg.connect(engines.database_url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE examined")
+    url = engines.database_url.replace("/agora?", "/examined?")
+    upgrade(url)
+    return url
+
+
 @pytest.fixture
-def sound(tmp_path: Path, engines: Endpoints) -> Settings:
-    return Settings(home=tmp_path).with_engines(engines.database_url, engines.redis_url)
+def sound(tmp_path: Path, engines: Endpoints, database_url: str) -> Settings:
+    return Settings(home=tmp_path).with_engines(database_url, engines.redis_url)
 
 
 def of_part(settings: Settings, part: str) -> list[Finding]:
@@ -28,8 +39,8 @@ def warnings(settings: Settings, **environment: str) -> list[str]:
 
 
 @pytest.fixture
-def unforced_table(engines: Endpoints) -> Iterator[str]:
-    with psycopg.connect(engines.database_url, autocommit=True) as connection:
+def unforced_table(database_url: str) -> Iterator[str]:
+    with psycopg.connect(database_url, autocommit=True) as connection:
         connection.execute("CREATE TABLE public.leaky (tenant_id uuid)")
         yield "leaky"
         connection.execute("DROP TABLE public.leaky")

@@ -26,7 +26,8 @@ import data.tables
 from data.database import Database
 from data.inbox import Subscriber
 from domain.kernel import Envelope, Work
-from server.worker import Worker, connect
+from data.bus import connect
+from server.worker import Worker
 from tests.events import Effects
 
 async def note(envelope: Envelope, work: Work, effects: Effects) -> None:

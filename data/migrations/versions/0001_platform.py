@@ -4,7 +4,6 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from data.event_log import TransactionId
 from data.migrations.isolation import APP_ROLE, SYSTEM_ROLE, create_schema, isolate
 
 revision = "0001"
@@ -20,7 +19,6 @@ def upgrade() -> None:
     op.create_table(
         "event_log",
         sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
-        sa.Column("transaction_id", TransactionId, nullable=False, server_default=sa.func.pg_current_xact_id()),
         sa.Column("event_id", sa.Uuid, nullable=False),
         sa.Column("tenant_id", sa.Uuid, nullable=False),
         sa.Column("aggregate_id", sa.Uuid, nullable=False),
@@ -31,7 +29,6 @@ def upgrade() -> None:
         sa.Column("metadata", postgresql.JSONB, nullable=False, server_default="{}"),
         sa.Column("occurred_at", sa.DateTime(timezone=True), nullable=False),
         sa.UniqueConstraint("aggregate_id", "version", name="uq_event_log_aggregate_id_version"),
-        sa.Index("ix_event_log_transaction_id_sequence", "transaction_id", "sequence"),
         sa.Index("ix_event_log_tenant_id_name_occurred_at", "tenant_id", "name", "occurred_at"),
         schema="platform",
     )
