@@ -92,7 +92,12 @@ class Reads:
         async with self._lock:
             connection = self._connection or await self._open()
             self.statements += 1
-            rows: list[Any] = await connection.fetch(statement, *arguments)
+            try:
+                rows: list[Any] = await connection.fetch(statement, *arguments)
+            except asyncpg.PostgresError:
+                # A failed statement spoils its transaction; what is read after it must not fail for that.
+                await self._end()
+                raise
             return rows
 
     async def row(self, statement: Statement | Executable, **parameters: Any) -> Any | None:
@@ -119,13 +124,17 @@ class Reads:
     async def close(self) -> None:
         """End the snapshot; the next statement opens a new one."""
         async with self._lock:
-            connection, self._connection = self._connection, None
-            if connection is None:
-                return
-            try:
-                await connection.execute("COMMIT")
-            finally:
-                await self._pool.release(connection)
+            await self._end()
+
+    async def _end(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            # After a failed statement PostgreSQL takes it for a rollback.
+            await connection.execute("COMMIT")
+        finally:
+            await self._pool.release(connection)
 
     async def _open(self) -> asyncpg.pool.PoolConnectionProxy:
         connection = await self._pool.acquire()
