@@ -1,0 +1,1 @@
+"""Storage: tables, mappings, repositories, batch reads and migrations, one module per context."""
