@@ -1,6 +1,5 @@
 """How text becomes words: the same for documents and queries, so that they meet."""
 
-
 import re
 import unicodedata
 from collections.abc import Iterator

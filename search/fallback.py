@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from time import monotonic
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 import structlog
@@ -13,6 +13,7 @@ from domain.search import (
     MAX_COMPLETIONS,
     CircuitBreaker,
     Completion,
+    IndexState,
     IndexStatus,
     ProductChange,
     SearchDocument,
@@ -28,26 +29,43 @@ T = TypeVar("T")
 log = structlog.get_logger(__name__)
 
 
+class SecondChoice(Protocol):
+    """What answers in an engine's place: it takes questions only, and belongs to whoever made it."""
+
+    async def search(self, request: SearchRequest) -> SearchResult: ...
+
+    async def autocomplete(
+        self, tenant_id: UUID, prefix: str, limit: int = MAX_COMPLETIONS, language: str = ""
+    ) -> list[Completion]: ...
+
+    async def suggest(self, tenant_id: UUID, query: str, limit: int = 5) -> Suggestions: ...
+
+
 @dataclass
 class FallbackSearchEngine:
     """Implements `SearchEngine`: questions go to `secondary` while `primary` fails or is slow; writes go to `primary` alone.
 
     An answer that takes longer than `patience_seconds` counts as a failure. Refusals of a request are no failures.
+    An index that nothing was ever written to may as well be lost, so what it does not find is looked for elsewhere.
     """
 
     primary: SearchEngine
-    secondary: SearchEngine
+    secondary: SecondChoice
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     patience_seconds: float = 2.0
     clock: Callable[[], float] = monotonic
 
     async def search(self, request: SearchRequest) -> SearchResult:
-        return await self._ask(lambda engine: engine.search(request))
+        result = await self._ask(lambda engine: engine.search(request))
+        return result if result.total or not await self._is_blank() else await self.secondary.search(request)
 
     async def autocomplete(
         self, tenant_id: UUID, prefix: str, limit: int = MAX_COMPLETIONS, language: str = ""
     ) -> list[Completion]:
-        return await self._ask(lambda engine: engine.autocomplete(tenant_id, prefix, limit, language))
+        found = await self._ask(lambda engine: engine.autocomplete(tenant_id, prefix, limit, language))
+        if found or not await self._is_blank():
+            return found
+        return await self.secondary.autocomplete(tenant_id, prefix, limit, language)
 
     async def suggest(self, tenant_id: UUID, query: str, limit: int = 5) -> Suggestions:
         return await self._ask(lambda engine: engine.suggest(tenant_id, query, limit))
@@ -77,9 +95,11 @@ class FallbackSearchEngine:
 
     async def close(self) -> None:
         await self.primary.close()
-        await self.secondary.close()
 
-    async def _ask(self, question: Callable[[SearchEngine], Awaitable[T]]) -> T:
+    async def _is_blank(self) -> bool:
+        return self.breaker.is_closed and (await self.primary.status()).state is IndexState.EMPTY
+
+    async def _ask(self, question: Callable[[SecondChoice], Awaitable[T]]) -> T:
         if not self.breaker.allows(self.clock()):
             return await question(self.secondary)
         try:

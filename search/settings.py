@@ -1,6 +1,5 @@
 """Search as configuration: weights of fields, synonyms, stop words and tolerance, the same for every engine."""
 
-
 import orjson
 
 from domain.search import SearchSettings
