@@ -1,7 +1,7 @@
 """What shoppers look for and what they click: the log of searches, and the orders to the index."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
@@ -16,9 +16,13 @@ from domain.search import (
     PriceRange,
     SearchEngine,
     SearchSettings,
+    refuse_unsearchable,
 )
 
 MAX_SYNONYM_GROUPS = 10_000
+MAX_SYNONYMS = 50
+MAX_STOP_WORDS = 10_000
+MAX_WORD = 100
 TRENDING_DAYS = 7
 
 jobs = Jobs()
@@ -107,15 +111,27 @@ class SearchClicks(Protocol):
 
 
 class SearchLogReads(Protocol):
-    """What is being searched for."""
+    """What is being searched for, and what is asked of the index."""
 
     async def trending(self, since: datetime, limit: int) -> Sequence[Any]: ...
 
+    async def rebuild_requested_at(self) -> datetime | None:
+        """Say since when the tenant waits for a rebuild that it asked for."""
+        ...
+
 
 class IndexRebuild(Protocol):
-    """Fills the index anew from the database, and swaps."""
+    """Fills the index anew from the database, and swaps; it takes long, hence no transaction is open meanwhile."""
 
     async def run(self) -> int: ...
+
+
+class IndexRequests(Protocol):
+    """Asks, in the transaction at hand, for work on the index that takes longer than a transaction may."""
+
+    async def ask(self, work: Work, category_id: UUID | None = None) -> None:
+        """Have the products below a category written anew, or without one the whole index; to ask twice is to ask once."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,24 +174,32 @@ async def track_search_click(command: TrackSearchClick, work: Work, clicks: Sear
     return Accepted(job="search.click")
 
 
-async def rebuild_search_index(command: RebuildSearchIndex, queue: JobQueue) -> Accepted:
-    await queue.defer("search.rebuild", asdict(command), key="search.rebuild")
+async def rebuild_search_index(command: RebuildSearchIndex, work: Work, requests: IndexRequests) -> Accepted:  # noqa: ARG001 — a handler's calling convention.
+    await requests.ask(work)
     return Accepted(job="search.rebuild")
 
 
 async def update_search_settings(command: UpdateSearchSettings, queue: JobQueue) -> Accepted:
     groups = [list(group.words) for group in command.synonyms]
-    if len(groups) > MAX_SYNONYM_GROUPS or any(len(group) < 2 or not all(group) for group in groups):
-        raise InvalidInput(field="synonyms", reason="a group needs at least two words, and there is an end to groups")
+    if len(groups) > MAX_SYNONYM_GROUPS or any(not 2 <= len(group) <= MAX_SYNONYMS for group in groups):
+        raise InvalidInput(
+            field="synonyms", reason=f"at most {MAX_SYNONYM_GROUPS:,} groups of 2 to {MAX_SYNONYMS} words each"
+        )
+    _check_words("synonyms", [word for group in groups for word in group])
+    if len(command.stop_words) > MAX_STOP_WORDS:
+        raise InvalidInput(field="stopWords", reason=f"at most {MAX_STOP_WORDS:,}")
+    _check_words("stopWords", command.stop_words)
     await queue.defer(
         "search.configure", {"synonyms": groups, "stop_words": list(command.stop_words)}, key="search.configure"
     )
     return Accepted(job="search.configure")
 
 
-@jobs.on("search.rebuild")
-async def rebuild_index(payload: Mapping[str, Any], rebuild: IndexRebuild) -> None:  # noqa: ARG001 — a job's calling convention.
-    await rebuild.run()
+def _check_words(name: str, words: Sequence[str]) -> None:
+    for word in words:
+        refuse_unsearchable(name, word)
+        if not word.strip() or len(word) > MAX_WORD:
+            raise InvalidInput(field=name, reason=f"a word has between 1 and {MAX_WORD} letters")
 
 
 @jobs.on("search.configure")

@@ -1,6 +1,5 @@
 """Cyrillic and Latin spellings of the same word, so that either finds the other."""
 
-
 import re
 
 _LETTERS = {

@@ -15,17 +15,20 @@ from domain.reviews import (
     Wishlists,
     submit_review,
 )
+from domain.tenancy import Stores
 
 
 async def create_review(
-    command: CreateReview, work: Work, products: Products, reviews: Reviews, ratings: Ratings
+    command: CreateReview, work: Work, products: Products, stores: Stores, reviews: Reviews, ratings: Ratings
 ) -> Review:
-    """Review a product that the public sees.
+    """Review a product that the public sees; a store that is named is one that the tenant has.
 
     Raises: NotFound, AlreadyReviewed, InvalidInput.
     """
     author_id = work.actor.require_user()
     await _require_on_sale(command.product_id, products)
+    if command.store_id is not None and await stores.get(command.store_id) is None:
+        raise NotFound(kind="Store", id=str(command.store_id))
     review = Review(
         tenant_id=work.tenant_id,
         product_id=command.product_id,
