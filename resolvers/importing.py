@@ -25,7 +25,7 @@ async def jobs_by_id(context: Context, ids: Sequence[UUID]) -> Sequence[Any]:
 
 
 async def errors_of_jobs(context: Context, job_ids: Sequence[UUID], *, page: PageRequest) -> Sequence[Page[Any]]:
-    return [await context.read(ImportReads).errors(job_id, page) for job_id in job_ids]
+    return await context.read(ImportReads).errors(job_ids, page)
 
 
 async def import_job(context: Context, id: UUID) -> Any:  # noqa: A002 — the GraphQL argument's name.
@@ -33,7 +33,8 @@ async def import_job(context: Context, id: UUID) -> Any:  # noqa: A002 — the G
 
 
 async def import_jobs(context: Context, page: PageRequest) -> Page[Any]:
-    return await context.read(ImportReads).list_jobs(page)
+    mine = None if context.principal.may("stores.any") else context.principal.store_ids
+    return await context.read(ImportReads).list_jobs(page, mine)
 
 
 async def import_progress(context: Context, job_id: UUID) -> AsyncIterator[Any]:

@@ -6,6 +6,7 @@ from uuid import UUID
 import strawberry
 
 from domain import importing as domain
+from domain.kernel import InvalidStateTransition
 from resolvers import importing as resolvers
 from schema.inputs import enum_of
 from schema.kernel import Node, bulk, command, connection, make_subgraph, permission, query, subscription
@@ -51,7 +52,7 @@ class Query:
 @strawberry.type
 class Mutation:
     start_bulk_import = command(resolvers.start_bulk_import, ImportJob, who=IMPORT)
-    cancel_import = command(resolvers.cancel_import, ImportJob, who=IMPORT)
+    cancel_import = command(resolvers.cancel_import, ImportJob, errors=[InvalidStateTransition], who=IMPORT)
 
 
 @strawberry.type

@@ -1,6 +1,6 @@
 """Import jobs and what was wrong with their rows."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
 from data.kernel import TENANT_OWNED, Choice, implements, json_column, map_aggregate, metadata, tenant_table, timestamp
-from data.paging import keyset
+from data.paging import keyset, keyset_by_parent
 from data.statements import Statement
 from domain.importing.jobs import ImportJob, ImportJobs, ImportReads, ImportState
 from domain.importing.mapping import RowError
@@ -131,9 +131,11 @@ class SqlImportReads:
     async def jobs(self, ids: Sequence[UUID]) -> list[Any | None]:
         return await self._reads.by_key(_BY_ID, ids)
 
-    async def list_jobs(self, page: PageRequest) -> Page[Any]:
-        return await keyset(self._reads, _job, [import_job.c.id.desc()], page)
+    async def list_jobs(self, page: PageRequest, store_ids: Collection[UUID] | None = None) -> Page[Any]:
+        wanted = literal(list(store_ids or ()), ARRAY(Uuid))
+        jobs = _job if store_ids is None else _job.where(import_job.c.store_id == func.any(wanted))
+        return await keyset(self._reads, jobs, [import_job.c.id.desc()], page)
 
-    async def errors(self, job_id: UUID, page: PageRequest) -> Page[Any]:
-        rows = select(import_error).where(import_error.c.job_id == job_id)
-        return await keyset(self._reads, rows, [import_error.c.id], page)
+    async def errors(self, job_ids: Sequence[UUID], page: PageRequest) -> list[Page[Any]]:
+        rows, order = select(import_error), [import_error.c.id]
+        return await keyset_by_parent(self._reads, rows, import_error.c.job_id, job_ids, order, page)

@@ -1,6 +1,6 @@
 """Import jobs: how far a file is on its way into the catalogue."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
@@ -167,9 +167,11 @@ class ImportReads(Protocol):
 
     async def jobs(self, ids: Sequence[UUID]) -> list[Any | None]: ...
 
-    async def list_jobs(self, page: PageRequest) -> Page[Any]: ...
+    async def list_jobs(self, page: PageRequest, store_ids: Collection[UUID] | None = None) -> Page[Any]:
+        """List the jobs of some stores, or of all, the newest first."""
+        ...
 
-    async def errors(self, job_id: UUID, page: PageRequest) -> Page[Any]: ...
+    async def errors(self, job_ids: Sequence[UUID], page: PageRequest) -> Sequence[Page[Any]]: ...
 
 
 @dataclass(frozen=True, kw_only=True)
