@@ -3,7 +3,7 @@
 from server.edge.settings import Example
 
 BROWSE = """query Browse {
-  categoryTree(depth: 2) { name slug productCount children { name slug productCount } }
+  categories { name slug productCount children { name slug productCount children { name slug productCount } } }
 }"""
 
 LIST = """query ProductList($first: Int = 20) {

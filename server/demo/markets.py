@@ -109,7 +109,7 @@ class Market:
         """Give the reviews, oldest first: few products have many, many have few, and most are content."""
         chance = Random(f"reviews of {self.prefix}")
         ranked = chance.sample(offered, len(offered))
-        weights = [1 / (rank + 8) ** 0.8 for rank in range(len(ranked))]
+        weights = [1 / (rank + 8) ** 0.5 for rank in range(len(ranked))]
         quality = {each.sku: chance.gauss(4.4, 0.5) for each in ranked}
         pairs: dict[tuple[str, int], None] = {}
         while len(pairs) < self.reviews:
