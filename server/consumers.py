@@ -27,7 +27,7 @@ from server.attempts import Attempts, Raw
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-READ_AT_ONCE = 500
+READ_AT_ONCE = 2_000
 # Well below the client's own time limit for an answer.
 READ_WAIT_MS = 2_000
 LANES = 8
