@@ -1,6 +1,6 @@
 """Keyset pages in SQL."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -10,7 +10,7 @@ from sqlalchemy.sql.operators import desc_op
 
 from data.database import Reads
 from domain.kernel import InvalidInput
-from domain.paging import Page, PageRequest, decode_cursor, encode_cursor
+from domain.paging import Page, PageRequest, decode_cursor
 
 Order = ColumnElement[Any]
 
@@ -36,7 +36,7 @@ async def keyset(reads: Reads, rows: Select[Any], order: Sequence[Order], page: 
 
     return Page(
         nodes=items,
-        cursors=[encode_cursor([_plain(item[key]) for key in keys]) for item in items],
+        key_of=_keys(keys),
         has_next_page=page.before is not None if page.backward else more,
         has_previous_page=more if page.backward else page.after is not None,
         count=count,
@@ -74,6 +74,10 @@ def _bound(value: Any, column: Any) -> Any:
     return literal(value, column.type)
 
 
+def _keys(names: Sequence[str]) -> Callable[[Any], list[Any]]:
+    return lambda item: [_plain(item[name]) for name in names]
+
+
 def _plain(value: Any) -> Any:
     return value.isoformat() if isinstance(value, datetime) else value
 
@@ -106,7 +110,7 @@ def _parent_page(found: list[Any], keys: Sequence[str], page: PageRequest, count
     items = found[: page.size]
     return Page(
         nodes=items,
-        cursors=[encode_cursor([_plain(item[key]) for key in keys]) for item in items],
+        key_of=_keys(keys),
         has_next_page=len(found) > page.size,
         has_previous_page=page.after is not None,
         count=count,

@@ -32,6 +32,15 @@ def minor_digits(currency: str) -> int:
     return int(get_currency_precision(currency))
 
 
+def decimal_text(amount_minor: int, currency: str) -> str:
+    """Write an amount as an exact decimal, such as `-0.05`, without the detour of a `Decimal`."""
+    digits = minor_digits(currency)
+    if not digits:
+        return str(amount_minor)
+    text = f"{abs(amount_minor):0{digits + 1}d}"
+    return f"{'-' if amount_minor < 0 else ''}{text[:-digits]}.{text[-digits:]}"
+
+
 @dataclass(frozen=True, order=False, slots=True)
 class Money:
     """An exact amount, in minor units of an ISO 4217 currency."""

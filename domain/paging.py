@@ -77,19 +77,26 @@ class Edge(Generic[T]):
     cursor: str
 
 
+def _no_key(_node: Any) -> Sequence[Any]:
+    raise AssertionError("this list was made without an order")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Page(Generic[T]):
-    """A part of a list, in order; `cursors` run beside `nodes`, and `count` counts the whole list when asked."""
+    """A part of a list, in order; `key_of` gives what a node's cursor is made of, and `count` counts the whole list.
+
+    Both are asked only for what a client wants to see.
+    """
 
     nodes: Sequence[T]
-    cursors: Sequence[str]
     has_next_page: bool
     has_previous_page: bool
+    key_of: Callable[[T], Sequence[Any]] = field(default=_no_key, repr=False)
     count: Callable[[], Awaitable[int]] = field(default=_uncounted, repr=False)
 
     @property
     def edges(self) -> list[Edge[T]]:
-        return [Edge(node, cursor) for node, cursor in zip(self.nodes, self.cursors, strict=True)]
+        return [Edge(node, self.cursor_of(node)) for node in self.nodes]
 
     @property
     def page_info(self) -> "Page[T]":
@@ -97,8 +104,12 @@ class Page(Generic[T]):
 
     @property
     def start_cursor(self) -> str | None:
-        return self.cursors[0] if self.cursors else None
+        return self.cursor_of(self.nodes[0]) if self.nodes else None
 
     @property
     def end_cursor(self) -> str | None:
-        return self.cursors[-1] if self.cursors else None
+        return self.cursor_of(self.nodes[-1]) if self.nodes else None
+
+    def cursor_of(self, node: T) -> str:
+        """Give the cursor that names a node of this page."""
+        return encode_cursor(self.key_of(node))

@@ -38,7 +38,7 @@ from domain.catalog.ports import Viewer
 from domain.catalog.reads import ProductFilter, ProductReads, ProductSort
 from domain.kernel import InvalidInput
 from domain.money import Money
-from domain.paging import Page, PageRequest, encode_cursor
+from domain.paging import Page, PageRequest
 
 _IDS = bindparam("keys", type_=ARRAY(Uuid))
 _TEXTS = bindparam("keys", type_=ARRAY(Text))
@@ -216,9 +216,12 @@ class SqlProductReads:
             return int(total.total) if total else 0
 
         items = rows[: page.size]
-        cursors = [encode_cursor([item[key] for key in _keys(sort)]) for item in items]
         return Page(
-            nodes=items, cursors=cursors, has_next_page=len(rows) > page.size, has_previous_page=False, count=count
+            nodes=items,
+            key_of=lambda item: [item[key] for key in _keys(sort)],
+            has_next_page=len(rows) > page.size,
+            has_previous_page=False,
+            count=count,
         )
 
     async def variants_of(self, product_ids: Sequence[UUID], viewer: Viewer) -> list[list[Any]]:

@@ -66,7 +66,7 @@ PERMISSIONS: Mapping[str, str] = {
     "platform.operate": "See the bus and its dead letters, and requeue them.",
     "reviews.respond": "Answer reviews for a store.",
     "reviews.moderate": "Approve, hide and remove reviews.",
-    "search.manage": "Change synonyms, rebuild the index, read the query log.",
+    "search.manage": "Change the synonyms of all tenants, rebuild the index, and see how it is.",
     "stores.any": "Act for every store of the tenant.",
     "tenancy.read": "See settings and compliance of stores.",
     "tenancy.manage": "Create and change stores and their settings.",
@@ -88,7 +88,7 @@ PRESETS: Mapping[str, frozenset[str]] = {
             "localization.*",
             "platform.audit",
             "reviews.*",
-            "search.*",
+            # Not search.manage: synonyms and the index are those of all tenants.
             "stores.*",
             "tenancy.read",
             "tenancy.manage",

@@ -23,6 +23,8 @@ async def create_product(
     """
     if command.store_id is not None and await stores.get(command.store_id) is None:
         raise NotFound(kind="Store", id=str(command.store_id))
-    if command.seller_id is not None and command.seller_id != work.actor.user_id:
-        await users.get(command.seller_id)
-    return await catalog.create_product(command, work, products, categories, skus, history)
+    product = await catalog.create_product(command, work, products, categories, skus, history)
+    # Only now is it known that the caller may act for others at all.
+    if product.seller_id != work.actor.user_id:
+        await users.get(product.seller_id)
+    return product

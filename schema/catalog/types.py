@@ -31,8 +31,9 @@ for _choices in (
 def _money(amount_minor: int | None, currency: str | None) -> Money | None:
     if amount_minor is None or currency is None:
         return None
-    exact = money.Money(amount_minor, currency)
-    return Money(amount=exact.decimal, amount_minor=BigInt(amount_minor), currency=currency)
+    # A page shows a hundred amounts: the decimal is written as text, which is what its scalar makes of it anyway.
+    amount: Any = money.decimal_text(amount_minor, currency)
+    return Money(amount=amount, amount_minor=BigInt(amount_minor), currency=currency)
 
 
 def _price(column: str) -> Any:

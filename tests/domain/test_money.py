@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.kernel import InvalidInput
-from domain.money import CurrencyMismatch, Money, Quantity
+from domain.money import CurrencyMismatch, Money, Quantity, decimal_text
 
 
 class TestMoney:
@@ -44,6 +44,12 @@ class TestMoney:
                 Money(amount, "EUR").allocate(weights)
         else:
             assert sum(part.amount_minor for part in Money(amount, "EUR").allocate(weights)) == amount
+
+
+class TestDecimalText:
+    @given(st.integers(-(10**12), 10**12), st.sampled_from(["EUR", "JPY", "KWD"]))
+    def test_writes_what_the_decimal_is(self, amount: int, currency: str) -> None:
+        assert decimal_text(amount, currency) == f"{Money(amount, currency).decimal:f}".replace("-0.00", "0.00")
 
 
 class TestQuantity:
