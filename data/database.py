@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
-from data.kernel import PORTS
+from data.kernel import PORTS, unstorable
 from data.statements import Row, Statement, dynamic
 from domain.kernel import Aggregate
 
@@ -94,9 +94,11 @@ class Reads:
             self.statements += 1
             try:
                 rows: list[Any] = await connection.fetch(statement, *arguments)
-            except asyncpg.PostgresError:
+            except asyncpg.PostgresError as error:
                 # A failed statement spoils its transaction; what is read after it must not fail for that.
                 await self._end()
+                if refusal := unstorable(error.sqlstate):
+                    raise refusal from error
                 raise
             return rows
 

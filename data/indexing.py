@@ -25,7 +25,7 @@ SELECT p.id, p.tenant_id, p.name, p.description, p.brand, p.category_id, p.price
     CASE WHEN r.total > 0 THEN (r.stars / r.total)::float8 END AS rating
 FROM (SELECT * FROM catalog.product WHERE id = ANY($1::uuid[]) OFFSET 0) p
 LEFT JOIN LATERAL (
-    SELECT sum(l.on_hand - l.reserved) AS available, array_agg(DISTINCT l.store_id) AS store_ids
+    SELECT sum(l.on_hand - l.reserved) AS available, array_agg(l.store_id) AS store_ids
     FROM inventory.stock_level l WHERE l.tenant_id = p.tenant_id AND l.product_id = p.id
 ) s ON true
 LEFT JOIN LATERAL (
@@ -48,6 +48,7 @@ WHERE p.id > $2 AND p.state = 'active' AND p.deleted_at IS NULL AND p.category_i
     SELECT c.id FROM catalog.category c, catalog.category top WHERE top.id = $1 AND starts_with(c.path, top.path))
 ORDER BY p.id LIMIT $3
 """
+_ANY = "SELECT EXISTS (SELECT FROM catalog.product WHERE state = 'active' AND deleted_at IS NULL)"
 _FIRST = UUID(int=0)
 
 
@@ -94,6 +95,12 @@ async def all_documents(database: Database) -> AsyncIterator[SearchDocument]:
         if len(ids) < PRODUCTS_AT_ONCE:
             return
         after = ids[-1]
+
+
+async def has_products(database: Database) -> bool:
+    """Say whether there is anything that an index should hold."""
+    async with database.session(None) as session:
+        return bool(await (await _raw(session)).fetchval(_ANY))
 
 
 async def _raw(session: AsyncSession) -> asyncpg.Connection:

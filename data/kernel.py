@@ -10,7 +10,7 @@ from sqlalchemy.orm import registry
 from sqlalchemy.schema import SchemaItem
 from sqlalchemy.types import TypeDecorator
 
-from domain.kernel import DomainError
+from domain.kernel import DomainError, InvalidInput
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -111,3 +111,18 @@ REFUSALS: dict[str, Refusal] = {}
 def refuses(constraint: str, refusal: Refusal) -> None:
     """Say which typed error a violated constraint stands for; the refusal is given PostgreSQL's detail text."""
     REFUSALS[constraint] = refusal
+
+
+_NO_CHARACTER = "a text holds a character that cannot be kept, such as NUL"
+_UNSTORABLE = {
+    "22021": _NO_CHARACTER,
+    "22P05": _NO_CHARACTER,
+    "22003": "a number is out of range",
+    "22008": "a moment is out of range",
+}
+
+
+def unstorable(sqlstate: str | None) -> InvalidInput | None:
+    """Give the refusal of a value that no column can hold, for a fault that PostgreSQL found with it; None for others."""
+    reason = _UNSTORABLE.get(sqlstate or "")
+    return InvalidInput(field="input", reason=reason) if reason else None

@@ -14,7 +14,7 @@ from sqlalchemy.orm.exc import StaleDataError
 from data.database import CHANGED, Database, enter
 from data.event_log import EventStore, append
 from data.idempotency import Claim
-from data.kernel import PORTS, REFUSALS
+from data.kernel import PORTS, REFUSALS, unstorable
 from domain.kernel import ConcurrentModification, TenantReadOnly, Work
 
 C = TypeVar("C")
@@ -80,7 +80,10 @@ class SqlTransactions:
                     writable = await enter(session, work.tenant_id, settings)
                     return await steps(session, writable)
             except DBAPIError as error:
-                if attempt == ATTEMPTS or getattr(error.orig, "sqlstate", None) not in _TRANSIENT:
+                sqlstate = getattr(error.orig, "sqlstate", None)
+                if attempt == ATTEMPTS or sqlstate not in _TRANSIENT:
+                    if refusal := unstorable(sqlstate):
+                        raise refusal from error
                     raise
             # Those who have just collided should not come back in step.
             await asyncio.sleep(random.uniform(0, PAUSE_SECONDS * attempt))  # noqa: S311 — spreads load, guards nothing.

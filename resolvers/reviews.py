@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from domain import reviews
+from domain.kernel import InvalidInput
 from domain.paging import Page, PageRequest
 from domain.processes import reviewing
 from domain.reviews import ReviewFilter, ReviewReads, ReviewSort, ReviewState
@@ -62,6 +63,8 @@ async def reviews_of_product(
     rating: int | None = None,
     sort: ReviewSort = ReviewSort.NEWEST,
 ) -> Page[Any]:
+    if rating is not None and not 1 <= rating <= 5:
+        raise InvalidInput(field="rating", reason="it lies between 1 and 5")
     return await context.read(ReviewReads).matching(ReviewFilter(product_id=product_id, rating=rating, sort=sort), page)
 
 

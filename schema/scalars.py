@@ -1,12 +1,15 @@
 """The scalars of the graph."""
 
 from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any, NewType
 from uuid import UUID
 
 import strawberry
-from graphql import GraphQLScalarType
+from graphql import GraphQLError, GraphQLScalarType
 from strawberry.scalars import JSON
+from strawberry.schema.types.base_scalars import DateTimeDefinition, wrap_parser
 from strawberry.types.scalar import ScalarDefinition
 
 BigInt = NewType("BigInt", int)
@@ -17,14 +20,23 @@ def _parse_id(value: Any) -> UUID:
     try:
         return value if isinstance(value, UUID) else UUID(str(value))
     except ValueError:
-        raise ValueError(f"ID cannot represent {value!r}: our ids are UUIDs.") from None
+        raise GraphQLError(f"ID cannot represent {value!r}: our ids are UUIDs.") from None
 
 
 def _parse_big_int(value: Any) -> int:
-    number = int(value)
+    try:
+        number = int(value)
+    except (ValueError, TypeError, OverflowError):
+        number = MAX_SAFE_INTEGER + 1
     if isinstance(value, bool) or abs(number) > MAX_SAFE_INTEGER:
-        raise ValueError(f"BigInt cannot represent {value!r}.")
+        raise GraphQLError(f"BigInt cannot represent {value!r}.")
     return number
+
+
+def _parse_moment(value: str) -> datetime:
+    """Read an instant; one without a zone is in UTC, and one that has no place in the calendar there is none."""
+    moment = datetime.fromisoformat(value)
+    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def _id_scalar() -> GraphQLScalarType:
@@ -45,6 +57,9 @@ SCALARS: Mapping[object, ScalarDefinition] = {
         directives=(),
         origin=UUID,
         implementation=_id_scalar(),
+    ),
+    datetime: replace(
+        DateTimeDefinition, parse_value=wrap_parser(_parse_moment, "DateTime", (ValueError, OverflowError))
     ),
     BigInt: strawberry.scalar(
         name="BigInt",

@@ -1,5 +1,6 @@
 """The search subgraph: results that name products, facets, completions, and the care of the index."""
 
+from datetime import datetime
 from uuid import UUID
 
 import strawberry
@@ -110,6 +111,9 @@ class SearchIndexStatus:
     version: str
     size_bytes: BigInt | None
     reason: str
+    rebuild_requested_at: datetime | None = strawberry.field(
+        description="Since when a rebuild that was asked for is waiting or under way."
+    )
 
 
 @strawberry.type(description="Work that was accepted and will be done in the background.")

@@ -27,6 +27,7 @@ from domain.search import SearchUnavailable
 from server.attempts import Attempts
 from server.consumers import LOST_SERVERS, Consumer, both, together
 from server.import_worker import ImportWorker
+from server.index_keeper import IndexKeeper
 from server.metrics import METRICS, Metrics
 from server.services import open_services
 from server.settings import Settings
@@ -142,7 +143,7 @@ async def run(settings: Settings) -> None:
             subscribers=subscribers,
             jobs=jobs,
             services=services.by_port,
-            parts=[imports.run],
+            parts=[imports.run, IndexKeeper(services).run],
         )
         work = asyncio.ensure_future(worker.run(stop))
         try:

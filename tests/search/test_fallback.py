@@ -26,6 +26,7 @@ class Engine:
 
     total: int
     failing: bool = False
+    state: IndexState = IndexState.READY
     hanging: bool = False
     documents: dict = field(default_factory=dict)
     asked: int = 0
@@ -47,7 +48,7 @@ class Engine:
         self.documents |= {each.product_id: each for each in documents}
 
     async def status(self):
-        return IndexStatus(engine="dictionary", state=IndexState.READY)
+        return IndexStatus(engine="dictionary", state=self.state)
 
     async def close(self):
         self.total = -1
@@ -115,6 +116,15 @@ class TestFallback:
             await engine.upsert([EARBUDS])
         assert engine.secondary.documents == {}
 
-    async def test_closes_both(self, engine):
+    async def test_is_asked_when_nothing_was_ever_indexed(self, engine):
+        engine.primary.total, engine.primary.state = 0, IndexState.EMPTY
+        assert (await engine.search(REQUEST)).total == 2
+
+    async def test_is_not_asked_when_an_index_finds_nothing(self, engine):
+        engine.primary.total = 0
+        assert (await engine.search(REQUEST)).total == 0
+        assert engine.secondary.asked == 0
+
+    async def test_is_left_open_to_whoever_made_it(self, engine):
         await engine.close()
-        assert (engine.primary.total, engine.secondary.total) == (-1, -1)
+        assert (engine.primary.total, engine.secondary.total) == (-1, 2)

@@ -1,4 +1,4 @@
-"""Search: the log of searches and clicks, and an index for text search without the engine."""
+"""Search: the log of searches and clicks, requests to the index, and an index for text search without the engine."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -25,14 +25,30 @@ def upgrade() -> None:
     )
     op.create_table(
         "click",
-        sa.Column("search_id", sa.Uuid, primary_key=True),
-        sa.Column("product_id", sa.Uuid, primary_key=True),
         sa.Column("tenant_id", sa.Uuid, nullable=False),
+        sa.Column("search_id", sa.Uuid, nullable=False),
+        sa.Column("product_id", sa.Uuid, nullable=False),
         sa.Column("user_id", sa.Uuid),
         sa.Column("clicked_at", sa.DateTime(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("tenant_id", "search_id", "product_id", name="pk_click"),
+        sa.Index("ix_click_clicked_at", "clicked_at"),
         schema="search",
     )
-    for table in ("performed_search", "click"):
+    op.create_table(
+        "index_request",
+        sa.Column("id", sa.Uuid, primary_key=True),
+        sa.Column("tenant_id", sa.Uuid),
+        sa.Column("category_id", sa.Uuid),
+        sa.Column("requested_at", sa.DateTime(timezone=True), nullable=False),
+        sa.UniqueConstraint(
+            "tenant_id",
+            "category_id",
+            name="uq_index_request_tenant_id_category_id",
+            postgresql_nulls_not_distinct=True,
+        ),
+        schema="search",
+    )
+    for table in ("performed_search", "click", "index_request"):
         isolate(f"search.{table}")
     op.execute(
         "CREATE INDEX ix_product_words ON catalog.product USING gin (to_tsvector('simple', name || ' ' || brand)) "
