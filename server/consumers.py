@@ -27,7 +27,8 @@ from server.attempts import Attempts, Raw
 log = structlog.get_logger(__name__)
 T = TypeVar("T")
 
-READ_AT_ONCE = 2_000
+READ_AT_ONCE = 4_000
+RETRY_AT_ONCE = 500
 # Well below the client's own time limit for an answer.
 READ_WAIT_MS = 2_000
 LANES = 8
@@ -159,7 +160,7 @@ class Consumer:
         """Try failed events again when they are due."""
         while not stop.is_set():
             self._parked.clear()
-            waiting = await self._attempts.waiting(list(self._subscribers), READ_AT_ONCE)
+            waiting = await self._attempts.waiting(list(self._subscribers), RETRY_AT_ONCE)
             now = self._attempts.now()
             due = [each for each in waiting if each.due_at <= now]
             await together([self._again(failures) for failures in self._portions(due)])
