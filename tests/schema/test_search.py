@@ -300,12 +300,12 @@ class TestSearchProducts:
             {"offset": 10_001},
             {"offset": 1, "after": encode_cursor([1])},
             {"after": "rubbish!"},
-            {"after": encode_cursor([str(uuid7())])},
+            {"after": encode_cursor([str(UUID(int=7))])},
             {"after": encode_cursor([-1])},
             {"after": encode_cursor([2**63])},
             {"after": encode_cursor([True])},
             {"after": encode_cursor([1.5])},
-            {"after": encode_cursor([1, str(uuid7())])},
+            {"after": encode_cursor([1, str(UUID(int=7))])},
             {"filters": {"brands": ["a\0b"]}},
             {"filters": {"categoryPath": ["x" * 10_000]}},
             {"filters": {"attributes": [{"name": "colour", "values": ["Black"], "minimum": 1}]}},
@@ -313,7 +313,7 @@ class TestSearchProducts:
             {"filters": {"attributes": [{"name": "colour"}]}},
             {"facetAttributes": ["a\0b"]},
         ],
-        ids=str,
+        ids=lambda given: str(given)[:60],
     )
     async def test_refuses_what_cannot_be_asked(self, shop: Shop, given: Any) -> None:
         answer = await shop.graph(SEARCH, given, principal=NOBODY)
