@@ -1,0 +1,236 @@
+"""What every root field is called with, and which of its arguments name something that belongs to a tenant."""
+
+from typing import Any
+
+from domain.kernel import uuid7
+
+
+class Key(str):
+    """Stands for an id, SKU, slug or code of the marketplace that is called in; says which."""
+
+    __slots__ = ()
+
+
+SPARE_SKUS = tuple(f"spare_sku_{number}" for number in range(1, 8))
+SPARE_SLUGS = ("spare_slug_1", "spare_slug_2")
+SPARE_CATEGORIES = ("spare_category_1", "spare_category_2")
+# A person does these once for each product, so everybody who does is somebody else.
+ONCE_A_PERSON = frozenset({"createReview", "addToWishlist"})
+
+
+class Fresh(str):
+    """Stands for a text that nothing has been called by yet."""
+
+    __slots__ = ()
+
+    def make(self) -> str:
+        return f"{self}{uuid7().hex[-12:]}"
+
+
+STORE, PRODUCT, CATEGORY, SKU, USER = Key("store"), Key("product"), Key("category"), Key("sku"), Key("user")
+CAD = {"amountMinor": 900, "currency": "CAD"}
+STREET = {"streetLine1": "1 Main Street", "city": "Ottawa", "province": "ON", "postalCode": "K1A 0A1", "country": "CA"}
+FILTER = {"categoryId": CATEGORY, "sellerId": USER, "storeId": STORE}
+NARROWED = [{"filter": {name: key}} for name, key in FILTER.items()]
+TEXT_OF_PRODUCT = {"entityType": "PRODUCT", "entityId": PRODUCT}
+PRICED = {"name": Fresh("Lamp "), "price": CAD}
+VARIANT = {"name": "Blue", "sku": Fresh("SKU-")}
+
+
+def _input(**fields: Any) -> dict[str, Any]:
+    return {"input": fields}
+
+
+# What a call may take for itself, because another tenant's use of it is nobody's business, is a spare one of each kind:
+# the things that the other tests name must not exist twice. A field with several ways to be called has a list of them. A field that names nothing of a tenant needs no entry,
+# unless it has required arguments.
+RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
+    # platform
+    "auditLog": [{"filter": {"aggregateId": PRODUCT}}, {"filter": {"userId": USER}}],
+    "eventStream": {"aggregateId": PRODUCT},
+    "requeueDeadLetter": _input(id=Key("letter")),
+    "replayProjection": _input(projection="there.is_none"),
+    # tenancy
+    "tenant": [{"id": Key("tenant")}, {"code": Key("tenant_code")}],
+    "tenantHierarchy": {"id": Key("tenant")},
+    "store": [{"id": STORE}, {"code": Key("store_code")}],
+    "nearbyStores": {"latitude": 45.4, "longitude": -75.7},
+    "expiringLicences": {"expiresBefore": "2030-01-01"},
+    "storeSettings": {"storeId": STORE},
+    "storeCompliance": {"storeId": STORE},
+    "createTenant": _input(name="Other", code=Key("tenant_code")),
+    "updateTenant": _input(id=Key("tenant"), name="Other"),
+    "suspendTenant": _input(id=Key("tenant"), reason="unpaid"),
+    "reactivateTenant": _input(id=Key("tenant")),
+    "cancelTenant": _input(id=Key("tenant"), reason="gone"),
+    "changeTenantSubscription": _input(id=Key("tenant"), tier="STANDARD"),
+    "createStore": [_input(name="Other", code=Fresh("st-")), _input(name="Other", code=Key("spare_store_code"))],
+    "updateStore": _input(id=STORE, name="Other"),
+    "activateStore": _input(id=STORE),
+    "deactivateStore": _input(id=STORE),
+    "setStoreSetting": _input(storeId=STORE, key="till", value="2"),
+    "assignStoreUser": _input(storeId=STORE, userId=USER, role="HOST"),
+    "recordStoreCompliance": _input(storeId=STORE, requirement="fire exits", status="COMPLIANT"),
+    # identity
+    "user": {"id": USER},
+    "users": {"storeId": STORE},
+    "loginLog": {"userId": USER},
+    "register": {"email": Key("email"), "password": "a long enough password"},
+    "login": {"email": Key("email"), "password": "not the password"},
+    "refreshToken": {"refreshToken": Key("refresh_token")},
+    "logout": {"refreshToken": Key("refresh_token")},
+    "revokeSession": {"id": Key("session")},
+    "changePassword": {"currentPassword": "not the password", "newPassword": "a long enough password"},
+    "updatePreferences": {"preferences": {"theme": "dark"}},
+    "updateProfile": _input(bio="Sells lamps."),
+    "addAddress": _input(**STREET, addressType="SHIPPING"),
+    "updateAddress": _input(id=Key("address"), **STREET),
+    "setDefaultAddress": _input(id=Key("address")),
+    "deleteAddress": _input(id=Key("address")),
+    "assignRole": _input(userId=USER, role=Key("role"), storeId=STORE),
+    "revokeRole": _input(userId=USER, role=Key("role"), storeId=STORE),
+    "defineRole": _input(name="sweeper", permissions=["inventory.read"]),
+    "deleteRole": _input(name=Key("role")),
+    "lockUser": _input(userId=USER),
+    "unlockUser": _input(userId=USER),
+    "deactivateUser": _input(userId=USER),
+    # localization
+    "translations": TEXT_OF_PRODUCT,
+    "translationOverrides": TEXT_OF_PRODUCT,
+    "missingTranslations": {"language": "fr"},
+    "translationBatch": {"id": Key("batch")},
+    "createTranslation": _input(**TEXT_OF_PRODUCT, field="name", language="fr", text="Lampe"),
+    "overrideTranslation": _input(**TEXT_OF_PRODUCT, field="name", language="fr", storeId=STORE, text="Lampe"),
+    "batchTranslate": _input(entityType="PRODUCT", language="fr", entityIds=[PRODUCT]),
+    "setSupportedLanguage": _input(code="fr"),
+    "addSkipWord": _input(word=Fresh("word")),
+    # catalog
+    "product": [{"id": PRODUCT}, {"slug": Key("product_slug")}, {"sku": SKU}],
+    "products": NARROWED,
+    "regulatedProducts": NARROWED,
+    "accessories": NARROWED,
+    "productVariants": {"productId": PRODUCT},
+    "productVersions": {"productId": PRODUCT},
+    "category": [{"id": CATEGORY}, {"slug": Key("category_slug")}],
+    "categories": {"parentId": CATEGORY},
+    "regulatedProduct": {"sku": Key("regulated_sku")},
+    "accessory": {"id": Key("accessory")},
+    "createProduct": [
+        _input(**PRICED, sku=Fresh("SKU-"), categoryId=CATEGORY, storeId=STORE, sellerId=USER, variants=[VARIANT]),
+        _input(**PRICED, sku=Key("spare_sku_1"), slug=Fresh("slug-")),
+        _input(**PRICED, sku=Fresh("SKU-"), slug=Key("spare_slug_1")),
+        _input(**PRICED, sku=Fresh("SKU-"), variants=[{"name": "Blue", "sku": Key("spare_sku_2")}]),
+    ],
+    "updateProduct": [
+        _input(id=PRODUCT, name="Other"),
+        _input(id=PRODUCT, categoryId=CATEGORY),
+        _input(id=PRODUCT, sku=Key("spare_sku_3")),
+        _input(id=PRODUCT, slug=Key("spare_slug_2")),
+    ],
+    **{
+        name: _input(id=PRODUCT)
+        for name in ("deleteProduct", "publishProduct", "hideProduct", "archiveProduct", "approveProduct")
+    },
+    **{
+        name: _input(id=PRODUCT, reason="forged") for name in ("rejectProduct", "markProductSuspicious", "blockProduct")
+    },
+    "revertProductVersion": _input(productId=PRODUCT, version=1),
+    "addVariant": _input(productId=PRODUCT, name="Red", sku=Key("spare_sku_4")),
+    "updateVariant": _input(productId=PRODUCT, variantId=Key("variant"), sku=Key("spare_sku_5")),
+    "removeVariant": _input(productId=PRODUCT, variantId=Key("variant")),
+    "addProductImage": _input(productId=PRODUCT, url="https://img.example/2.jpg"),
+    "removeProductImage": _input(productId=PRODUCT, imageId=Key("image")),
+    "reorderImages": _input(productId=PRODUCT, imageIds=[Key("image")]),
+    "createAccessory": [
+        _input(name=Fresh("Lamp "), sku=Fresh("SKU-"), categoryId=Key("accessory_category"), retailPrice=CAD),
+        _input(name=Fresh("Lamp "), sku=Key("spare_sku_6"), categoryId=Key("accessory_category"), retailPrice=CAD),
+    ],
+    "updateAccessory": _input(id=Key("accessory"), sku=Key("spare_sku_7")),
+    "categorizeAccessory": _input(id=Key("accessory"), categoryId=Key("accessory_category")),
+    "createCategory": [
+        _input(name="Other", slug=Fresh("slug-"), parentId=CATEGORY),
+        _input(name=Fresh("Lamp "), slug=Key("spare_category_1")),
+    ],
+    "updateCategory": [_input(id=CATEGORY, name="Other"), _input(id=CATEGORY, slug=Key("spare_category_2"))],
+    "moveCategory": _input(id=CATEGORY, parentId=Key("root_category")),
+    "deleteCategory": _input(id=CATEGORY),
+    "setCatalogPolicy": _input(moderationRequired=False),
+    # imports of files
+    "importJob": {"id": Key("job")},
+    "importProgress": {"jobId": Key("job")},
+    "startBulkImport": [
+        _input(storeId=STORE, rows=[{"sku": "IMPORTED", "name": "Lamp"}]),
+        _input(storeId=STORE, file=Key("file")),
+    ],
+    "cancelImport": _input(id=Key("job")),
+    # search
+    "searchProducts": [
+        {"query": "lamp", "filters": {"storeId": STORE}},
+        {"query": "lamp", "filters": {"categoryPath": [Key("category_slug")]}},
+    ],
+    "autocomplete": {"prefix": "la"},
+    "searchSuggestions": {"query": "lapm"},
+    "trackSearchClick": _input(searchId=Key("search"), productId=PRODUCT),
+    "updateSearchSettings": _input(synonyms=[{"words": ["lamp", "light"]}]),
+    # inventory
+    "stockLevel": {"storeId": STORE, "sku": SKU},
+    "stockLevels": [{"storeId": STORE}, {"storeId": STORE, "skuPrefix": SKU}],
+    "lowStockItems": {"storeId": STORE},
+    "checkStock": {"sku": SKU, "quantity": 1, "storeId": STORE},
+    "inventoryTransactions": {"storeId": STORE, "sku": SKU},
+    "adjustStock": _input(storeId=STORE, sku=SKU, change=1),
+    "updateStockThresholds": _input(storeId=STORE, sku=SKU, reorderPoint=1, reorderQuantity=2),
+    # reviews
+    "review": {"id": Key("review")},
+    "reviews": {"productId": PRODUCT},
+    "productRating": {"productId": PRODUCT},
+    "createReview": _input(productId=PRODUCT, rating=4, storeId=STORE),
+    "updateReview": [_input(id=Key("own_review"), rating=4), _input(id=Key("review"), rating=4)],
+    "deleteReview": _input(id=Key("review")),
+    "voteReview": _input(id=Key("review"), vote="HELPFUL"),
+    "respondToReview": _input(id=Key("review"), text="Thank you."),
+    "moderateReview": _input(id=Key("review"), state="HIDDEN"),
+    "addToWishlist": _input(productId=PRODUCT),
+    "removeFromWishlist": _input(productId=PRODUCT),
+}
+
+# Names of arguments that, beside everything of type ID, name something that a tenant owns.
+NAMING = frozenset({"sku", "skuPrefix", "slug", "code", "number", "file", "refreshToken", "role", "categoryPath"})
+# Paths that look like it and name nothing of a tenant.
+NOT_OWNED = {
+    "assignStoreUser.input.role": "a list of our own",
+    "setSupportedLanguage.input.code": "a language of the world",
+    "users.role": "a name that every tenant may use; it only narrows the caller's own list",
+}
+
+
+def ways(name: str) -> list[dict[str, Any]]:
+    """Give the ways in which a root field is called."""
+    found = RECIPES.get(name, {})
+    return found if isinstance(found, list) else [found]
+
+
+def keys_in(recipe: Any, path: str = "") -> dict[str, Key]:
+    """Give where keys stand in a recipe: dotted path to key."""
+    if isinstance(recipe, Key):
+        return {path: recipe}
+    if isinstance(recipe, dict):
+        pairs = [(f"{path}.{name}" if path else name, value) for name, value in recipe.items()]
+    elif isinstance(recipe, list):
+        pairs = [(path, value) for value in recipe]
+    else:
+        return {}
+    return {place: key for where, value in pairs for place, key in keys_in(value, where).items()}
+
+
+def filled(recipe: Any, keys: dict[str, str], path: str = "") -> Any:
+    """Give the arguments, with `keys` (by dotted path) in their places."""
+    if isinstance(recipe, Key):
+        return keys[path]
+    if isinstance(recipe, Fresh):
+        return recipe.make()
+    if isinstance(recipe, dict):
+        return {name: filled(value, keys, f"{path}.{name}" if path else name) for name, value in recipe.items()}
+    if isinstance(recipe, list):
+        return [filled(value, keys, path) for value in recipe]
+    return recipe
