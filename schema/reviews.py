@@ -8,6 +8,7 @@ from uuid import UUID
 import strawberry
 
 from domain import reviews as domain
+from domain.kernel import AlreadyExists, InvalidStateTransition
 from resolvers import reviews as resolvers
 from schema.inputs import enum_of
 from schema.kernel import (
@@ -40,6 +41,11 @@ def _attributes(review: Any, _context: Any) -> list[dict[str, Any]]:
     return [{"name": name, "score": score} for name, score in review.attributes.items()]
 
 
+@strawberry.federation.type(keys=["id"])
+class User:
+    id: UUID
+
+
 @strawberry.federation.type(keys=["id"], description="One person's opinion of one product.")
 class Review(Node):
     __references__ = {"id": resolvers.reviews_by_id}
@@ -47,7 +53,7 @@ class Review(Node):
 
     id: UUID
     version: int
-    author_id: UUID
+    author = computed(lambda review, _context: User(id=review.author_id), User | None)
     rating: int = strawberry.federation.field(description="1 to 5 stars.")
     title: str | None
     content: str | None
@@ -62,7 +68,8 @@ class Review(Node):
     edited_at: datetime | None
     product = computed(
         lambda review, _context: Product(id=review.product_id),
-        Annotated["Product", strawberry.lazy("schema.reviews")],
+        Annotated["Product", strawberry.lazy("schema.reviews")] | None,
+        description="Null when it is no longer on sale.",
     )
 
 
@@ -88,7 +95,11 @@ class WishlistItem:
     id: UUID
     notes: str | None
     added_at: datetime
-    product = computed(lambda item, _context: Product(id=item.product_id), Product)
+    product = computed(
+        lambda item, _context: Product(id=item.product_id),
+        Product | None,
+        description="Null when it is no longer on sale.",
+    )
 
 
 @strawberry.type
@@ -108,9 +119,9 @@ class Mutation:
     delete_review = command(resolvers.delete_review, Review, who=AUTHENTICATED)
     vote_review = command(resolvers.vote_review, Review, errors=[domain.OwnReview], who=AUTHENTICATED)
     respond_to_review = command(resolvers.respond_to_review, Review, who=permission("reviews.respond"))
-    moderate_review = command(resolvers.moderate_review, Review, who=MODERATE)
-    add_to_wishlist = command(resolvers.add_to_wishlist, WishlistItem, who=AUTHENTICATED)
+    moderate_review = command(resolvers.moderate_review, Review, errors=[InvalidStateTransition], who=MODERATE)
+    add_to_wishlist = command(resolvers.add_to_wishlist, WishlistItem, errors=[AlreadyExists], who=AUTHENTICATED)
     remove_from_wishlist = command(resolvers.remove_from_wishlist, WishlistItem, who=AUTHENTICATED)
 
 
-subgraph = make_subgraph(query=Query, mutation=Mutation, types=[Product])
+subgraph = make_subgraph(query=Query, mutation=Mutation, types=[Product, User])
