@@ -58,6 +58,7 @@ class Generation:
         self.folder = folder
         self._index = index
         self._writer = index.writer(HEAP_BYTES, 1)
+        self._is_open = True
         self._added: set[int] = set()
 
     def apply(self, operations: Sequence[Operation], latest: Latest) -> list[str]:
@@ -105,16 +106,20 @@ class Generation:
         with suppress(SearchUnavailable), as_error(SearchUnavailable):
             self._writer.rollback()
         with suppress(SearchUnavailable), as_error(SearchUnavailable):
-            self._writer.wait_merging_threads()
+            self.close()
 
     def settle(self) -> None:
         """Finish merging, which ends this writer, and begin another."""
         self._added.clear()
-        self._writer.wait_merging_threads()
+        self.close()
         self._writer = self._index.writer(HEAP_BYTES, 1)
+        self._is_open = True
 
     def close(self) -> None:
-        self._writer.wait_merging_threads()
+        """Finish merging, which ends the writer; one that has ended stays so."""
+        if self._is_open:
+            self._is_open = False
+            self._writer.wait_merging_threads()
 
     def _put(self, document: SearchDocument, latest: Latest) -> None:
         key = key_of(document.tenant_id, document.product_id)
