@@ -39,9 +39,10 @@ format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
 bench: $(DEVELOPMENT) ## Run the benchmarks (takes minutes)
 	@for each in benchmarks/[!_]*.py; do echo "== $$each"; $(BIN)/python $$each $(ARGS) || exit 1; done
 
-schema: $(DEVELOPMENT) ## Write schema/public.graphql and compose schema/supergraph.graphql (needs Node)
+schema: $(DEVELOPMENT) ## Write the schema files, the supergraph and docs/authorisation.md (needs Node)
 	$(BIN)/agora schema --output schema/public.graphql
 	$(BIN)/agora supergraph --output schema/supergraph.graphql
+	$(BIN)/python -m server.authorisation_matrix
 
 lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew
 	$(INSTALL) uv

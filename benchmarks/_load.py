@@ -10,9 +10,12 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from typing import cast
 
 import orjson
 import uvloop
+
+PATIENCE_SECONDS = 120.0
 
 
 @dataclass(frozen=True)
@@ -75,14 +78,21 @@ def begin(
     assert client.stdin
     client.stdin.write(orjson.dumps(asdict(plan)))
     client.stdin.close()
+    client.stdin = None  # Otherwise `communicate` would flush what is closed.
     return client
 
 
 def finish(client: "subprocess.Popen[bytes]") -> Run:
-    """Wait for a client that was started."""
-    assert client.stdout
-    answer = client.stdout.read()
-    if client.wait() != 0:
+    """Wait for a client that was started.
+
+    Raises: RuntimeError when it failed or does not end.
+    """
+    try:
+        answer, _ = client.communicate(timeout=PATIENCE_SECONDS)
+    except subprocess.TimeoutExpired:
+        client.kill()
+        raise RuntimeError("the load client does not end") from None
+    if client.returncode != 0:
         raise RuntimeError("the load client failed")
     return Run(**orjson.loads(answer))
 
@@ -103,8 +113,7 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Send the first request."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # uvloop's own is no subclass of it.
         self._send()
 
     def _send(self) -> None:

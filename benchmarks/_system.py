@@ -8,15 +8,15 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 from uuid import UUID
 
 import orjson
-import psutil
+import psutil  # type: ignore[import-untyped]  # No stubs among our dependencies.
 
 from data.embedded import Engines
 from data.embedded.processes import launch, stop
@@ -38,17 +38,6 @@ def free_port() -> int:
 def agora(*arguments: str) -> list[str]:
     """The `agora` command of this environment."""
     return [sys.executable, "-m", "server.cli", *arguments]
-
-
-@dataclass
-class Cpu:
-    """Seconds of CPU used so far."""
-
-    server: float
-    postgres: float
-
-    def __sub__(self, earlier: "Cpu") -> "Cpu":
-        return Cpu(self.server - earlier.server, self.postgres - earlier.postgres)
 
 
 class Program:
@@ -120,6 +109,16 @@ class Agora(Program):
         super().__init__(command, port, home / "serve.log")
 
     @property
+    def postgres(self) -> list[psutil.Process]:
+        """PostgreSQL's processes."""
+        return self.children("postgres")
+
+    @property
+    def valkey(self) -> list[psutil.Process]:
+        """Valkey's process."""
+        return self.children("valkey-server")
+
+    @property
     def worker(self) -> psutil.Process:
         """The worker's process."""
         return self.children("server.cli worker")[0]
@@ -127,7 +126,8 @@ class Agora(Program):
     def settings(self) -> Settings:
         """The settings with which another process works in this home."""
         with Engines(self.home, attach=True) as endpoints:
-            return Settings(home=self.home, demo=False).with_engines(endpoints.database_url, endpoints.redis_url)
+            chosen: dict[str, Any] = {"home": self.home, "demo": False}
+            return Settings(**chosen).with_engines(endpoints.database_url, endpoints.redis_url)
 
 
 def resident_mb(pid: int) -> float:
@@ -154,8 +154,17 @@ def memory_field(pid: int, name: str) -> float:
     return int(fields[name].split()[0]) / 1024
 
 
-def run_measured(command: Sequence[str], log: Path) -> tuple[float, float]:
-    """Run a command to its end; gives its seconds and its peak resident memory in MB.
+@dataclass(frozen=True)
+class Finished:
+    """What a command took: seconds by the clock and of CPU, and its largest resident memory."""
+
+    seconds: float
+    cpu_seconds: float
+    peak_mb: float
+
+
+def run_measured(command: Sequence[str], log: Path) -> Finished:
+    """Run a command to its end.
 
     Raises: RuntimeError when it fails.
     """
@@ -167,16 +176,16 @@ def run_measured(command: Sequence[str], log: Path) -> tuple[float, float]:
     if process.returncode != 0:
         raise RuntimeError(f"{' '.join(command)} failed:\n{log.read_text()[-4_000:]}")
     kilobytes = used.ru_maxrss / 1024 if sys.platform == "darwin" else used.ru_maxrss
-    return time.perf_counter() - began, kilobytes / 1024
+    return Finished(time.perf_counter() - began, used.ru_utime + used.ru_stime, kilobytes / 1024)
 
 
 def cpu_seconds(processes: Sequence[psutil.Process]) -> float:
-    """CPU that the processes have used, user and system, in seconds."""
+    """CPU that the processes and their ended children have used, user and system, in seconds."""
     total = 0.0
     for each in processes:
         with suppress(psutil.Error):
-            times = each.cpu_times()
-            total += times.user + times.system
+            # A connection that was closed is a process of PostgreSQL's that has ended.
+            total += sum(each.cpu_times()[:4])
     return total
 
 
@@ -198,15 +207,6 @@ def ask(port: int, document: str, variables: dict[str, Any] | None = None, **hea
     if answer.get("errors"):
         raise RuntimeError(f"{document[:200]}: {answer['errors'][:3]}")
     return answer["data"]
-
-
-@contextmanager
-def stopwatch() -> Iterator[list[float]]:
-    """Give a list that holds the seconds of the block once it has ended."""
-    seconds: list[float] = []
-    began = time.perf_counter()
-    yield seconds
-    seconds.append(time.perf_counter() - began)
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ import structlog
 from sqlalchemy import ColumnElement, CursorResult, Table, delete, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data import search
 from data.database import Database
 from data.dead_letters import dead_letter
 from data.idempotency import idempotency_key
@@ -47,6 +48,7 @@ class Housekeeping:
             (inbox, inbox.c.handled_at < now - INBOX_KEPT),
             (dead_letter, dead_letter.c.requeued_at < now - REQUEUED_LETTERS_KEPT),
             *identity.expired(now),
+            *search.expired(now),
         ):
             gone = 0
             while True:

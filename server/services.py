@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, cast
+from typing import Any
 
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
 from data.database import Database
@@ -84,9 +84,7 @@ async def open_services(settings: Settings, *, writes_index: bool = False) -> As
         database = await stack.enter_async_context(Database(settings.database_url, **pools))
         engine = search_engine(settings, writable=writes_index)
         stack.push_async_callback(engine.close)
-        search = (
-            engine if writes_index else FallbackSearchEngine(engine, cast("SearchEngine", PostgresTextSearch(database)))
-        )
+        search = engine if writes_index else FallbackSearchEngine(engine, PostgresTextSearch(database))
         tokens = token_service(settings, key_ring(settings))
         revocations = RevocationList(_revocations_of(database), tokens.lifetime)
         hasher = Argon2Hasher()

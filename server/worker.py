@@ -23,7 +23,7 @@ from data.transactions import SqlTransactions
 from domain.jobs import Job, Jobs
 from domain.kernel import Subscriptions, Unavailable, uuid7
 from domain.processes.importing import ImportFiles
-from domain.search import SearchUnavailable
+from domain.search import IndexIsWrittenElsewhere, SearchUnavailable
 from server.attempts import Attempts
 from server.consumers import LOST_SERVERS, Consumer, both, together
 from server.import_worker import ImportWorker
@@ -35,7 +35,7 @@ from server.settings import Settings
 log = structlog.get_logger("agora.worker")
 
 # They say that a part is down, and nothing against the event that met it.
-OUTAGES = (Unavailable, SearchUnavailable, ConnectionError, RedisError)
+OUTAGES = (Unavailable, SearchUnavailable, ConnectionError, RedisError, IndexIsWrittenElsewhere)
 HEARTBEAT_SECONDS = 5.0
 MISSED_BEATS = 3
 

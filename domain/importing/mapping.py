@@ -26,7 +26,7 @@ FIELDS = frozenset(
         "stock",
         "image",
     }
-    | {"variant_of", "variant_name"}
+    | {"variant_of"}
 )
 LIMITS = {"sku": 64, "name": 500, "description": 20_000, "brand": 100, "gtin": 14, "image": 2048}
 MAX_ATTRIBUTES = 500
