@@ -24,7 +24,7 @@ test: $(DEVELOPMENT) ## Run all tests, in parallel (ARGS="tests/data -k tenant" 
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
 test-fuzz: $(DEVELOPMENT) ## Compare both executors on many more generated operations
-	AGORA_FUZZ=20000 $(BIN)/pytest tests/schema/supergraph/test_differential.py $(ARGS)
+	AGORA_FUZZ=20000 $(BIN)/pytest tests/schema/supergraph/test_differential.py tests/schema/test_fuzz.py $(ARGS)
 
 check: $(DEVELOPMENT) ## Lint, format, types and import contracts
 	$(BIN)/ruff check .

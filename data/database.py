@@ -73,6 +73,7 @@ class Reads:
         self._connection: asyncpg.pool.PoolConnectionProxy | None = None
         self._lock = asyncio.Lock()
         self._ports: dict[type, Any] = {}
+        self._ended = False
         self.statements = 0
 
     def port(self, port: type[T]) -> T:
@@ -128,6 +129,11 @@ class Reads:
         async with self._lock:
             await self._end()
 
+    async def end(self) -> None:
+        """End the snapshot for good: what outlives its operation must not open another that nobody ends."""
+        self._ended = True
+        await self.close()
+
     async def _end(self) -> None:
         connection, self._connection = self._connection, None
         if connection is None:
@@ -139,6 +145,8 @@ class Reads:
             await self._pool.release(connection)
 
     async def _open(self) -> asyncpg.pool.PoolConnectionProxy:
+        if self._ended:
+            raise RuntimeError("the operation has ended")
         connection = await self._pool.acquire()
         try:
             await connection.execute(f"{_SNAPSHOT};{self._scope()}")

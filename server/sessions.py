@@ -60,7 +60,7 @@ class GraphSession:
                 recheck=self._recheck,
             )
         finally:
-            await reads.close()
+            await reads.end()
 
     async def _recheck(self) -> None:
         if self.token is not None:
