@@ -4,6 +4,7 @@ Run as a program it reads a `Plan` as JSON from its input and prints a `Run` as 
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 import time
@@ -184,5 +185,7 @@ async def main(plan: Plan) -> Run:
 
 
 if __name__ == "__main__":
-    result = uvloop.run(main(Plan(**orjson.loads(sys.stdin.buffer.read()))))
-    sys.stdout.buffer.write(orjson.dumps(asdict(result)))
+    answer = memoryview(orjson.dumps(asdict(uvloop.run(main(Plan(**orjson.loads(sys.stdin.buffer.read())))))))
+    # After uvloop has run, a long write to a pipe ends early and Python does not notice.
+    while answer:
+        answer = answer[os.write(sys.stdout.fileno(), answer) :]
