@@ -1,9 +1,14 @@
-"""Real engines for all tests: one PostgreSQL and one Valkey per test process, a tenant of its own per test."""
+"""Real engines for all tests: one PostgreSQL and one Valkey per test process, a tenant of its own per test.
+
+Who runs a worker for longer than a test does so on a database of its own: its relay and its handlers would take the
+events of everybody else.
+"""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import UTC, datetime
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
@@ -17,11 +22,36 @@ from domain.kernel import Principal, Work, uuid7
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 
 
+PRISTINE = "pristine"
+
+
+def _named(url: str, name: str) -> str:
+    return url.replace("/agora?", f"/{name}?")
+
+
+def _execute(url: str, statement: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[call-overload]
+
+
 @pytest.fixture(scope="session")
 def engines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     with Engines(tmp_path_factory.mktemp("home"), durable=False) as running:
+        _execute(running.database_url, f"CREATE DATABASE {PRISTINE}")
+        upgrade(_named(running.database_url, PRISTINE))
         upgrade(running.database_url)
         yield running
+
+
+@pytest.fixture(scope="session")
+def new_database(engines: Engines) -> Callable[[str], str]:
+    """Make another migrated database on the same server, and give its address."""
+
+    def make(name: str) -> str:
+        _execute(engines.database_url, f"CREATE DATABASE {name} TEMPLATE {PRISTINE}")
+        return _named(engines.database_url, name)
+
+    return make
 
 
 @pytest.fixture(scope="session")
@@ -44,6 +74,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
 
 @pytest.fixture(scope="session")
 def make_tenant(database_url: str) -> Callable[..., UUID]:
+    return tenant_maker(database_url)
+
+
+def tenant_maker(database_url: str) -> Callable[..., UUID]:
     """Insert a tenant as the owner of the tables would; tests are isolated from each other by their tenants."""
     engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
 

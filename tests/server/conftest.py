@@ -1,7 +1,7 @@
 """The application as it is served, with two tenants that trade, one that is suspended, and people in them."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,15 +19,18 @@ from schema.graph import build
 from server.services import Services, open_services
 from server.settings import Settings
 from server.worker import run as run_worker
+from tests.conftest import tenant_maker
 from tests.schema.marketplace import Marketplace, furnished
 from tests.server.application import Application, served
 
 
 @pytest.fixture(scope="session")
-def application_settings(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def application_settings(
+    engines: Engines, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
     return Settings(
         home=tmp_path_factory.mktemp("application"),
-        database_url=engines.database_url,
+        database_url=new_database("application"),
         redis_url=engines.redis_url,
         secret_key="a secret that is long enough for tests",
     )
@@ -72,8 +75,10 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-async def open_shop(workshop: Services, make_tenant: Any, database_url: str) -> Any:
+async def open_shop(workshop: Services) -> Any:
     graph = build()
+    database_url = workshop.database.url
+    make_tenant = tenant_maker(database_url)
     engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
 
     async def make(code: str) -> Shop:

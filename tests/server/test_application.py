@@ -72,9 +72,11 @@ class TestTheTenant:
 
 
 @pytest.fixture(scope="module")
-async def asleep(open_shop: Any, database_url: str) -> Any:
+async def asleep(open_shop: Any, application_settings: Settings) -> Any:
     made = await open_shop("asleep")
-    engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
+    engine = create_engine(
+        application_settings.database_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool
+    )
     with engine.begin() as connection:
         statement = "UPDATE tenancy.tenant SET status = 'suspended' WHERE code = 'asleep'"
         connection.execute(text(statement))
@@ -227,9 +229,11 @@ class TestTheCorrelationId:
 
 class TestAnUnexpectedError:
     @pytest.fixture
-    async def broken(self, database_url: str) -> Any:
+    async def broken(self, application_settings: Settings) -> Any:
         """Take away a table that a port reads from."""
-        engine = create_engine(database_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool)
+        engine = create_engine(
+            application_settings.database_url.replace("postgresql://", "postgresql+psycopg://"), poolclass=NullPool
+        )
         with engine.begin() as connection:
             connection.execute(text("ALTER TABLE localization.skip_word RENAME TO mislaid_word"))
         yield

@@ -1,7 +1,7 @@
 """The demo marketplace: its goods and opinions, and loading them whole, once, and after an interruption."""
 
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -46,10 +46,12 @@ TABLES = (
 
 
 @pytest.fixture(scope="module")
-def settings(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Settings:
+def settings(
+    engines: Engines, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Settings:
     return Settings(
         home=tmp_path_factory.mktemp("demo"),
-        database_url=engines.database_url,
+        database_url=new_database("demo"),
         redis_url=engines.redis_url,
         secret_key="a secret that is long enough for tests",
     )
