@@ -25,7 +25,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
 from data.kernel import Choice, implements, map_aggregate, refuses, tenant_table, timestamp
-from data.paging import keyset
+from data.paging import Listing, equals
 from data.statements import Statement
 from domain.inventory import (
     InsufficientStock,
@@ -111,6 +111,13 @@ _BY_KEY = Statement(
         )
     )
 )
+_LEVELS = Listing(
+    _level.where(stock_level.c.store_id == bindparam("store_id")),
+    [stock_level.c.sku],
+    sku_prefix=func.starts_with(stock_level.c.sku, bindparam("sku_prefix", type_=Text)),
+    low_only=_is_low.element,
+)
+_JOURNAL = Listing(select(journal), [journal.c.id.desc()], **equals(journal.c.store_id, journal.c.sku))
 
 
 @implements(StockLevels)
@@ -161,13 +168,13 @@ class SqlStockReads:
         return [found.get(key) for key in keys]
 
     async def levels(self, wanted: StockFilter, page: PageRequest) -> Page[Any]:
-        rows = _level.where(stock_level.c.store_id == wanted.store_id)
-        if wanted.sku_prefix:
-            rows = rows.where(stock_level.c.sku.startswith(wanted.sku_prefix, autoescape=True))
-        if wanted.low_only:
-            rows = rows.where(_is_low.element)
-        return await keyset(self._reads, rows, [stock_level.c.sku], page)
+        return await _LEVELS.page(
+            self._reads,
+            page,
+            store_id=wanted.store_id,
+            sku_prefix=wanted.sku_prefix or None,
+            low_only=wanted.low_only or None,
+        )
 
     async def journal(self, store_id: UUID, sku: str, page: PageRequest) -> Page[Any]:
-        rows = select(journal).where(journal.c.store_id == store_id, journal.c.sku == sku)
-        return await keyset(self._reads, rows, [journal.c.id.desc()], page)
+        return await _JOURNAL.page(self._reads, page, store_id=store_id, sku=sku)

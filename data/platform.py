@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Float, Select, Text, bindparam, cast, func, select, text
+from sqlalchemy import Float, Text, bindparam, cast, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,7 +17,7 @@ from data.declarations import declared, subscribers_of
 from data.event_log import event_log
 from data.inbox import Subscriber
 from data.kernel import implements
-from data.paging import keyset
+from data.paging import Listing, equals
 from data.relay import relay_cursor
 from data.statements import Statement
 from domain.kernel import Subscriptions
@@ -48,6 +48,28 @@ _oldest = (
 )
 _LAG = Statement(select(cast(func.extract("epoch", func.now() - _oldest.c.occurred_at), Float).label("seconds")))
 _DEAD = Statement(select(func.count().label("total")).where(dead_letter.c.requeued_at.is_(None)))
+_ENTRIES = Listing(
+    _entry,
+    [event_log.c.sequence.desc()],
+    **equals(event_log.c.name, event_log.c.aggregate_id),
+    user_id=_user_id == bindparam("user_id"),
+    correlation_id=_correlation_id == bindparam("correlation_id"),
+    context=func.split_part(event_log.c.name, ".", 1) == bindparam("context"),
+    since=event_log.c.occurred_at >= bindparam("since"),
+    until=event_log.c.occurred_at < bindparam("until"),
+)
+_STREAM = Listing(
+    _entry.where(
+        event_log.c.aggregate_id == bindparam("aggregate_id"), event_log.c.version >= bindparam("from_version")
+    ),
+    [event_log.c.version],
+)
+_DEAD_LETTERS = Listing(
+    select(dead_letter),
+    [dead_letter.c.id.desc()],
+    **equals(dead_letter.c.handler),
+    waiting=dead_letter.c.requeued_at.is_(None),
+)
 
 
 @implements(PlatformReads)
@@ -56,19 +78,14 @@ class SqlPlatformReads:
         self._reads = reads
 
     async def audit_log(self, wanted: AuditFilter, page: PageRequest) -> Page[Any]:
-        return await keyset(self._reads, _filtered(wanted), [event_log.c.sequence.desc()], page)
+        wanted_by = str(wanted.user_id) if wanted.user_id else None
+        return await _ENTRIES.page(self._reads, page, **(vars(wanted) | {"user_id": wanted_by}))
 
     async def event_stream(self, aggregate_id: UUID, from_version: int, page: PageRequest) -> Page[Any]:
-        rows = _entry.where(event_log.c.aggregate_id == aggregate_id, event_log.c.version >= from_version)
-        return await keyset(self._reads, rows, [event_log.c.version], page)
+        return await _STREAM.page(self._reads, page, aggregate_id=aggregate_id, from_version=from_version)
 
     async def dead_letters(self, handler: str | None, requeued: bool, page: PageRequest) -> Page[Any]:
-        rows = select(dead_letter)
-        if handler is not None:
-            rows = rows.where(dead_letter.c.handler == handler)
-        if not requeued:
-            rows = rows.where(dead_letter.c.requeued_at.is_(None))
-        return await keyset(self._reads, rows, [dead_letter.c.id.desc()], page)
+        return await _DEAD_LETTERS.page(self._reads, page, handler=handler, waiting=None if requeued else True)
 
     async def outbox_lag_seconds(self) -> float:
         oldest = await self._reads.row(_LAG)
@@ -77,26 +94,6 @@ class SqlPlatformReads:
     async def dead_letter_count(self) -> int:
         counted = await self._reads.row(_DEAD)
         return int(counted.total) if counted else 0
-
-
-def _filtered(wanted: AuditFilter) -> Select[Any]:
-    rows = _entry
-    equal = {
-        event_log.c.name: wanted.name,
-        event_log.c.aggregate_id: wanted.aggregate_id,
-        _user_id: str(wanted.user_id) if wanted.user_id else None,
-        _correlation_id: wanted.correlation_id,
-    }
-    for column, value in equal.items():
-        if value is not None:
-            rows = rows.where(column == value)
-    if wanted.context is not None:
-        rows = rows.where(func.split_part(event_log.c.name, ".", 1) == wanted.context)
-    if wanted.since is not None:
-        rows = rows.where(event_log.c.occurred_at >= wanted.since)
-    if wanted.until is not None:
-        rows = rows.where(event_log.c.occurred_at < wanted.until)
-    return rows
 
 
 @implements(DeadLetters)

@@ -37,7 +37,7 @@ from data.kernel import (
     tenant_table,
     timestamp,
 )
-from data.paging import keyset, keyset_by_parent
+from data.paging import Listing, equals
 from data.statements import Statement
 from domain.kernel import AlreadyExists
 from domain.paging import Page, PageRequest
@@ -148,6 +148,15 @@ _ORDERS = {
     ReviewSort.NEWEST: [review.c.id.desc()],
     ReviewSort.MOST_HELPFUL: [review.c.helpful_count.desc(), review.c.id.desc()],
 }
+_REVIEWS = Listing(
+    select(review),
+    _ORDERS,
+    parent=review.c.product_id,
+    **equals(review.c.product_id, review.c.author_id, review.c.state, review.c.rating),
+)
+_WISHES = Listing(
+    select(wishlist_item).where(wishlist_item.c.user_id == bindparam("user_id")), [wishlist_item.c.id.desc()]
+)
 
 
 @implements(Reviews)
@@ -220,16 +229,18 @@ class SqlReviewReads:
         return await self._reads.by_key(_RATINGS, product_ids, "product_id")
 
     async def matching(self, wanted: ReviewFilter, page: PageRequest) -> Page[Any]:
-        rows = select(review)
-        for name in ("product_id", "author_id", "state", "rating"):
-            value = getattr(wanted, name)
-            if value is not None:
-                rows = rows.where(review.c[name] == value)
-        return await keyset(self._reads, rows, _ORDERS[wanted.sort], page)
+        return await _REVIEWS.page(
+            self._reads,
+            page,
+            wanted.sort,
+            product_id=wanted.product_id,
+            author_id=wanted.author_id,
+            state=wanted.state,
+            rating=wanted.rating,
+        )
 
     async def by_product(self, product_ids: Sequence[UUID], sort: ReviewSort, page: PageRequest) -> list[Page[Any]]:
-        rows = select(review).where(review.c.state == ReviewState.PUBLISHED)
-        return await keyset_by_parent(self._reads, rows, review.c.product_id, product_ids, _ORDERS[sort], page)
+        return await _REVIEWS.pages(self._reads, product_ids, page, sort, state=ReviewState.PUBLISHED)
 
     async def wishlisted(self, user_id: UUID, product_ids: Sequence[UUID]) -> Sequence[bool]:
         rows = await self._reads.rows(_WISHLISTED, user_id=user_id, keys=list(product_ids))
@@ -237,5 +248,4 @@ class SqlReviewReads:
         return [product_id in found for product_id in product_ids]
 
     async def wishlist(self, user_id: UUID, page: PageRequest) -> Page[Any]:
-        rows = select(wishlist_item).where(wishlist_item.c.user_id == user_id)
-        return await keyset(self._reads, rows, [wishlist_item.c.id.desc()], page)
+        return await _WISHES.page(self._reads, page, user_id=user_id)

@@ -1,12 +1,13 @@
 """Reads of products and of their parts."""
 
 from collections.abc import Sequence
+from functools import lru_cache, partial
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
     ColumnElement,
-    Select,
+    Integer,
     Text,
     Uuid,
     and_,
@@ -18,7 +19,6 @@ from sqlalchemy import (
     true,
 )
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.sql.elements import UnaryExpression
 
 from data.catalog.paths import below, by_text
 from data.catalog.tables import (
@@ -32,12 +32,11 @@ from data.catalog.tables import (
 )
 from data.database import Reads
 from data.kernel import implements
-from data.paging import Order, keyset
+from data.paging import Listing, Order, equals, first_page
 from data.statements import Statement
 from domain.catalog.ports import Viewer
 from domain.catalog.reads import ProductFilter, ProductReads, ProductSort
 from domain.kernel import InvalidInput
-from domain.money import Money
 from domain.paging import Page, PageRequest
 
 _IDS = bindparam("keys", type_=ARRAY(Uuid))
@@ -97,61 +96,11 @@ _ORDERS: dict[ProductSort, list[Order]] = {
 }
 
 
-def _keys(sort: ProductSort) -> list[str]:
-    return [str(getattr(order, "element", order).key) for order in _ORDERS[sort]]
-
-
-def _same_way(order: Order, column: Any) -> Any:
-    return column.desc() if isinstance(order, UnaryExpression) else column
-
-
 def _eyes(viewer: Viewer) -> dict[str, Any]:
     return {"sees_all": viewer.sees_all, "seller_id": viewer.seller_id}
 
 
-def _seen_by(viewer: Viewer) -> list[ColumnElement[bool]]:
-    if viewer.sees_all:
-        return [_LIVE]
-    if viewer.seller_id is not None:
-        return [_LIVE, or_(_ACTIVE, product.c.seller_id == viewer.seller_id)]
-    return [_LIVE, _ACTIVE]
-
-
-def _matching(wanted: ProductFilter, viewer: Viewer) -> Select[Any]:
-    conditions = [
-        *_seen_by(viewer),
-        *(
-            product.c[name] == value
-            for name in ("product_type", "state", "seller_id", "store_id")
-            if (value := getattr(wanted, name))
-        ),
-    ]
-    if wanted.category_id is not None:
-        conditions.append(_in_category(wanted.category_id))
-    if wanted.brands:
-        conditions.append(product.c.brand == func.any(list(wanted.brands)))
-    if wanted.min_price is not None:
-        conditions += _priced(wanted.min_price, product.c.price_key >= wanted.min_price.amount_minor)
-    if wanted.max_price is not None:
-        conditions += _priced(wanted.max_price, product.c.price_key <= wanted.max_price.amount_minor)
-    if wanted.updated_since is not None:
-        conditions.append(product.c.updated_at >= wanted.updated_since)
-    if wanted.name_prefix:
-        conditions += _starting_with(wanted.name_prefix)
-    return select(product).where(*conditions)
-
-
-def _priced(bound: Money, condition: ColumnElement[bool]) -> list[ColumnElement[bool]]:
-    return [product.c.currency == bound.currency, condition]
-
-
-def _starting_with(prefix: str) -> list[ColumnElement[bool]]:
-    # A range instead of LIKE: row-level security keeps LIKE from using an index.
-    first = func.left(func.lower(prefix), 100)
-    return [product.c.name_key >= first, product.c.name_key < first.op("||")("\U0010ffff")]
-
-
-def _in_category(category_id: UUID) -> ColumnElement[bool]:
+def _in_category(category_id: Any) -> ColumnElement[bool]:
     return _in_branch(select(category.c.path).where(category.c.id == category_id).scalar_subquery())
 
 
@@ -159,6 +108,59 @@ def _in_branch(path: Any, *outer: Any) -> ColumnElement[bool]:
     branch = category.alias("branch")
     ids = select(branch.c.id).where(below(branch.c.path, path)).correlate(*outer)
     return product.c.category_id == func.any(func.array(ids.scalar_subquery()))
+
+
+_currency = product.c.currency == bindparam("currency")
+# A range instead of LIKE: row-level security keeps LIKE from using an index.
+_prefix = func.left(func.lower(bindparam("name_prefix", type_=Text)), 100)
+_PRODUCTS = Listing(
+    select(product).where(_LIVE),
+    _ORDERS,
+    by_the_public=_ACTIVE,
+    by_seller=or_(_ACTIVE, product.c.seller_id == bindparam("by_seller", type_=Uuid)),
+    **equals(product.c.product_type, product.c.state, product.c.seller_id, product.c.store_id),
+    brands=product.c.brand == func.any(bindparam("brands", type_=ARRAY(Text))),
+    min_price=and_(_currency, product.c.price_key >= bindparam("min_price", type_=product.c.price_key.type)),
+    max_price=and_(_currency, product.c.price_key <= bindparam("max_price", type_=product.c.price_key.type)),
+    updated_since=product.c.updated_at >= bindparam("updated_since"),
+    name_prefix=and_(
+        product.c.name_key >= _prefix, product.c.name_key < _prefix.op("||")(literal_column("'\U0010ffff'"))
+    ),
+    category_id=_in_category(bindparam("category_id", type_=Uuid)),
+    in_category=_in_category(bindparam("in_category", type_=Uuid)),
+)
+_VERSIONS = Listing(
+    select(product_version).where(product_version.c.product_id == bindparam("product_id")),
+    [product_version.c.version.desc()],
+)
+
+
+def _wanted(wanted: ProductFilter, viewer: Viewer) -> dict[str, Any]:
+    given = {
+        "by_the_public": True if not viewer.sees_all and viewer.seller_id is None else None,
+        "by_seller": None if viewer.sees_all else viewer.seller_id,
+        "brands": list(wanted.brands) or None,
+        "name_prefix": wanted.name_prefix or None,
+        **{
+            name: getattr(wanted, name)
+            for name in ("product_type", "state", "seller_id", "store_id", "updated_since", "category_id")
+        },
+    }
+    for name in ("min_price", "max_price"):
+        if bound := getattr(wanted, name):
+            given |= {name: bound.amount_minor, "currency": bound.currency}
+    return given
+
+
+@lru_cache(maxsize=128)
+def _first_of_each(names: tuple[str, ...], sort: ProductSort) -> Statement:
+    """Read so many products of each category from its index, however many it has."""
+    order = _PRODUCTS.orders[sort]
+    asked = select(category.c.id, category.c.path).where(category.c.id == func.any(_IDS)).subquery()
+    goods = _PRODUCTS.select(names).where(_in_branch(asked.c.path, asked))
+    found = goods.order_by(*order.directed()).limit(bindparam("size", type_=Integer)).lateral("found")
+    rows = select(asked.c.id.label("asked_id"), found).select_from(asked.join(found, true()))
+    return Statement(rows.order_by(asked.c.id, *order.directed(columns=found.c)))
 
 
 @implements(ProductReads)
@@ -176,7 +178,7 @@ class SqlProductReads:
         return await by_text(self._reads, _BY_SLUG, slugs, "slug", **_eyes(viewer))
 
     async def matching(self, wanted: ProductFilter, sort: ProductSort, page: PageRequest, viewer: Viewer) -> Page[Any]:
-        return await keyset(self._reads, _matching(wanted, viewer), _ORDERS[sort], page)
+        return await _PRODUCTS.page(self._reads, page, sort, **_wanted(wanted, viewer))
 
     async def by_category(
         self,
@@ -186,43 +188,24 @@ class SqlProductReads:
         page: PageRequest,
         viewer: Viewer,
     ) -> list[Page[Any]]:
-        goods = _matching(wanted, viewer)
+        given = _wanted(wanted, viewer)
         if len(category_ids) == 1:
-            return [await keyset(self._reads, goods.where(_in_category(category_ids[0])), _ORDERS[sort], page)]
+            return [await _PRODUCTS.page(self._reads, page, sort, in_category=category_ids[0], **given)]
         if page.backward or page.after is not None:
             raise InvalidInput(field="after", reason="below a list of categories only the first page can be asked for")
-        return await self._first_pages(category_ids, goods, sort, page)
-
-    async def _first_pages(
-        self, category_ids: Sequence[UUID], goods: Select[Any], sort: ProductSort, page: PageRequest
-    ) -> list[Page[Any]]:
-        """Read so many products of each category from its index, however many it has."""
-        asked = select(category.c.id, category.c.path).where(category.c.id == func.any(list(category_ids))).subquery()
-        ordered = goods.where(_in_branch(asked.c.path, asked)).order_by(*_ORDERS[sort]).limit(page.size + 1)
-        found = ordered.lateral("found")
-        again = [_same_way(order, found.c[key]) for order, key in zip(_ORDERS[sort], _keys(sort), strict=True)]
-        rows = select(asked.c.id.label("asked_id"), found).select_from(asked.join(found, true()))
-        groups: dict[UUID, list[Any]] = {}
-        for row in await self._reads.rows(rows.order_by(asked.c.id, *again)):
-            groups.setdefault(row.asked_id, []).append(row)
-        return [self._first_page(groups.get(each, []), each, goods, sort, page) for each in category_ids]
-
-    def _first_page(
-        self, rows: list[Any], category_id: UUID, goods: Select[Any], sort: ProductSort, page: PageRequest
-    ) -> Page[Any]:
-        async def count() -> int:
-            counted = goods.where(_in_category(category_id)).subquery()
-            total = await self._reads.row(select(func.count().label("total")).select_from(counted))
-            return int(total.total) if total else 0
-
-        items = rows[: page.size]
-        return Page(
-            nodes=items,
-            key_of=lambda item: [item[key] for key in _keys(sort)],
-            has_next_page=len(rows) > page.size,
-            has_previous_page=False,
-            count=count,
+        given = {name: value for name, value in given.items() if value is not None}
+        groups = await self._reads.grouped(
+            _first_of_each(tuple(given), sort), category_ids, "asked_id", size=page.size + 1, **given
         )
+        return [
+            first_page(
+                rows,
+                _PRODUCTS.orders[sort],
+                page,
+                partial(_PRODUCTS.count, self._reads, in_category=category_id, **given),
+            )
+            for category_id, rows in zip(category_ids, groups, strict=True)
+        ]
 
     async def variants_of(self, product_ids: Sequence[UUID], viewer: Viewer) -> list[list[Any]]:
         return await self._reads.grouped(_VARIANTS_OF, product_ids, "product_id", **_eyes(viewer))
@@ -240,8 +223,7 @@ class SqlProductReads:
         return await self._reads.by_key(_DETAILS_OF, product_ids)
 
     async def versions(self, product_id: UUID, page: PageRequest) -> Page[Any]:
-        rows = select(product_version).where(product_version.c.product_id == product_id)
-        return await keyset(self._reads, rows, [product_version.c.version.desc()], page)
+        return await _VERSIONS.page(self._reads, page, product_id=product_id)
 
     async def moderation_required(self) -> bool:
         row = await self._reads.row(_POLICY)

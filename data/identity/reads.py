@@ -22,7 +22,7 @@ from data.identity.tables import address, login_attempt, login_guard, role, role
 from data.kernel import (
     implements,
 )
-from data.paging import keyset
+from data.paging import Listing, equals
 from data.statements import Statement
 from domain.identity.roles import RoleReads
 from domain.identity.sessions import RevocationReads, Revocations
@@ -53,6 +53,21 @@ _LOCKS = Statement(
     )
 )
 _DEFINED_ROLES = Statement(select(role).order_by(role.c.name))
+_TEXTS = (user.c.email, user.c.display_name, user.c.first_name, user.c.last_name)
+_holds = exists().where(role_assignment.c.user_id == user.c.id)
+_role, _store_id = role_assignment.c.role == bindparam("role"), role_assignment.c.store_id == bindparam("store_id")
+_USERS = Listing(
+    _user,
+    [user.c.id.desc()],
+    text=or_(*(func.strpos(func.lower(each), func.lower(bindparam("text", type_=Text))) > 0 for each in _TEXTS)),
+    **equals(user.c.status),
+    role=_holds.where(_role),
+    store_id=_holds.where(_store_id),
+    role_in_store=_holds.where(_role, _store_id),
+)
+_LOGINS = Listing(
+    select(login_attempt).where(login_attempt.c.user_id == bindparam("user_id")), [login_attempt.c.id.desc()]
+)
 
 
 @implements(UserReads)
@@ -64,18 +79,17 @@ class SqlUserReads:
         return await self._reads.by_key(_BY_ID, ids)
 
     async def matching(self, wanted: UserFilter, page: PageRequest) -> Page[Any]:
-        rows = _user
-        if wanted.text:
-            texts = (user.c.email, user.c.display_name, user.c.first_name, user.c.last_name)
-            rows = rows.where(or_(*(each.icontains(wanted.text, autoescape=True) for each in texts)))
-        if wanted.status is not None:
-            rows = rows.where(user.c.status == wanted.status)
-        if wanted.role not in {None, User.BASE_ROLE} or wanted.store_id is not None:
-            held = role_assignment.c.user_id == user.c.id
-            held &= role_assignment.c.role == wanted.role if wanted.role is not None else True
-            held &= role_assignment.c.store_id == wanted.store_id if wanted.store_id is not None else True
-            rows = rows.where(exists().where(held))
-        return await keyset(self._reads, rows, [user.c.id.desc()], page)
+        role = None if wanted.role == User.BASE_ROLE else wanted.role
+        held = {"role_in_store": True} if role is not None and wanted.store_id is not None else {}
+        return await _USERS.page(
+            self._reads,
+            page,
+            text=wanted.text or None,
+            status=wanted.status,
+            role=role,
+            store_id=wanted.store_id,
+            **held,
+        )
 
     async def addresses(self, user_ids: Sequence[UUID]) -> list[list[Any]]:
         return await self._reads.grouped(_ADDRESSES, user_ids, "user_id")
@@ -87,8 +101,7 @@ class SqlUserReads:
         return await self._reads.grouped(_SESSIONS, user_ids, "user_id", now=now)
 
     async def login_log(self, user_id: UUID, page: PageRequest) -> Page[Any]:
-        rows = select(login_attempt).where(login_attempt.c.user_id == user_id)
-        return await keyset(self._reads, rows, [login_attempt.c.id.desc()], page)
+        return await _LOGINS.page(self._reads, page, user_id=user_id)
 
     async def locked_until(self, subjects: Sequence[str], now: datetime) -> list[datetime | None]:
         rows = await self._reads.by_key(_LOCKS, subjects, "subject", now=now)

@@ -26,7 +26,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
 from data.kernel import TENANT_OWNED, Choice, implements, json_column, map_aggregate, metadata, tenant_table, timestamp
-from data.paging import keyset, keyset_by_parent
+from data.paging import Listing
 from data.statements import Statement
 from domain.importing.jobs import ImportJob, ImportJobs, ImportReads, ImportState
 from domain.importing.mapping import RowError
@@ -84,6 +84,12 @@ _processed = (import_job.c.created + import_job.c.updated + import_job.c.unchang
 )
 _job = select(import_job, _processed)
 _BY_ID = Statement(_job.where(import_job.c.id == func.any(bindparam("keys", type_=ARRAY(Uuid)))))
+_JOBS = Listing(
+    _job,
+    [import_job.c.id.desc()],
+    store_ids=import_job.c.store_id == func.any(bindparam("store_ids", type_=ARRAY(Uuid))),
+)
+_ERRORS = Listing(select(import_error), [import_error.c.id], parent=import_error.c.job_id)
 
 
 @implements(ImportJobs)
@@ -132,10 +138,7 @@ class SqlImportReads:
         return await self._reads.by_key(_BY_ID, ids)
 
     async def list_jobs(self, page: PageRequest, store_ids: Collection[UUID] | None = None) -> Page[Any]:
-        wanted = literal(list(store_ids or ()), ARRAY(Uuid))
-        jobs = _job if store_ids is None else _job.where(import_job.c.store_id == func.any(wanted))
-        return await keyset(self._reads, jobs, [import_job.c.id.desc()], page)
+        return await _JOBS.page(self._reads, page, store_ids=None if store_ids is None else list(store_ids))
 
     async def errors(self, job_ids: Sequence[UUID], page: PageRequest) -> list[Page[Any]]:
-        rows, order = select(import_error), [import_error.c.id]
-        return await keyset_by_parent(self._reads, rows, import_error.c.job_id, job_ids, order, page)
+        return await _ERRORS.pages(self._reads, job_ids, page)

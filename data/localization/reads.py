@@ -18,7 +18,7 @@ from data.localization.tables import (
     translation_batch_item,
     translation_override,
 )
-from data.paging import keyset
+from data.paging import Listing
 from data.statements import Statement
 from domain.localization import (
     BatchReads,
@@ -104,18 +104,22 @@ class SqlTranslationReads:
         )
 
     async def missing(self, entity_type: TranslatableType, language: str, page: PageRequest) -> Page[Any]:
-        here = and_(
-            translation.c.tenant_id == translatable.c.tenant_id,
-            translation.c.entity_id == translatable.c.entity_id,
-            translation.c.entity_type == translatable.c.entity_type,
-            translation.c.language == language,
-        )
-        named = exists().where(here, translation.c.field == "name")
-        stale = exists().where(here, translation.c.status == TranslationStatus.STALE)
-        rows = select(translatable.c.entity_type, translatable.c.entity_id, stale.label("is_stale")).where(
-            translatable.c.entity_type == str(entity_type), or_(~named, stale)
-        )
-        return await keyset(self._reads, rows, [translatable.c.entity_id], page)
+        return await _MISSING.page(self._reads, page, entity_type=str(entity_type), language=language)
+
+
+_here = and_(
+    translation.c.tenant_id == translatable.c.tenant_id,
+    translation.c.entity_id == translatable.c.entity_id,
+    translation.c.entity_type == translatable.c.entity_type,
+    translation.c.language == _LANGUAGE,
+)
+_stale = exists().where(_here, translation.c.status == TranslationStatus.STALE)
+_MISSING = Listing(
+    select(translatable.c.entity_type, translatable.c.entity_id, _stale.label("is_stale")).where(
+        translatable.c.entity_type == _TYPE, or_(~exists().where(_here, translation.c.field == "name"), _stale)
+    ),
+    [translatable.c.entity_id],
+)
 
 
 @implements(BatchReads)

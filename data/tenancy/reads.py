@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, Uuid, and_, bindparam, func, literal, or_, select
+from sqlalchemy import Text, Uuid, and_, bindparam, func, or_, select
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from data.database import Reads
 from data.kernel import implements
-from data.paging import keyset, keyset_by_parent
+from data.paging import Listing, equals
 from data.statements import Statement
 from data.tenancy.tables import (
     assignment,
@@ -24,6 +24,7 @@ from domain.paging import Page, PageRequest
 from domain.tenancy import (
     GeoLocation,
     ProvinceReads,
+    SalesChannel,
     StaffReads,
     StoreFilter,
     StoreReads,
@@ -77,6 +78,18 @@ _COMPLIANCE = Statement(
     .where(store_compliance.c.store_id == func.any(_IDS))
     .order_by(store_compliance.c.requirement)
 )
+_TENANTS = Listing(
+    select(tenant), [tenant.c.code], **equals(tenant.c.status), tier=tenant.c.subscription_tier == bindparam("tier")
+)
+_STORES = Listing(
+    select(store),
+    [store.c.code],
+    parent=store.c.tenant_id,
+    **equals(store.c.status, store.c.province_code),
+    **{str(channel): store.c[f"{channel}_enabled"] for channel in SalesChannel},
+    licence_expires_before=store.c.licence_expiry < bindparam("licence_expires_before"),
+    only_ids=store.c.id == func.any(bindparam("only_ids", type_=ARRAY(Uuid))),
+)
 
 
 @implements(TenantReads)
@@ -97,12 +110,7 @@ class SqlTenantReads:
         return await self._reads.grouped(_HOSTS, tenant_ids, "tenant_id")
 
     async def tenants(self, wanted: TenantFilter, page: PageRequest) -> Page[Any]:
-        rows = select(tenant)
-        if wanted.status is not None:
-            rows = rows.where(tenant.c.status == wanted.status)
-        if wanted.tier is not None:
-            rows = rows.where(tenant.c.subscription_tier == wanted.tier)
-        return await keyset(self._reads, rows, [tenant.c.code], page)
+        return await _TENANTS.page(self._reads, page, status=wanted.status, tier=wanted.tier)
 
 
 @implements(StoreReads)
@@ -117,10 +125,18 @@ class SqlStoreReads:
         return await self._reads.by_key(_STORE_BY_CODE, codes, "code")
 
     async def by_tenant(self, tenant_ids: Sequence[UUID], page: PageRequest) -> list[Page[Any]]:
-        return await keyset_by_parent(self._reads, select(store), store.c.tenant_id, tenant_ids, [store.c.code], page)
+        return await _STORES.pages(self._reads, tenant_ids, page)
 
     async def stores(self, wanted: StoreFilter, page: PageRequest) -> Page[Any]:
-        return await keyset(self._reads, select(store).where(*_conditions(wanted)), [store.c.code], page)
+        return await _STORES.page(
+            self._reads,
+            page,
+            status=wanted.status,
+            province_code=wanted.province_code,
+            licence_expires_before=wanted.licence_expires_before,
+            only_ids=None if wanted.only_ids is None else list(wanted.only_ids),
+            **({} if wanted.channel is None else {str(wanted.channel): True}),
+        )
 
     async def nearby(self, center: GeoLocation, radius_km: float, limit: int) -> list[Any]:
         box = bounding_box(center, radius_km)
@@ -133,21 +149,6 @@ class SqlStoreReads:
         )
         nearest = select(candidates).where(candidates.c.distance_km <= radius_km)
         return await self._reads.rows(nearest.order_by(candidates.c.distance_km, candidates.c.code).limit(limit))
-
-
-def _conditions(wanted: StoreFilter) -> list[Any]:
-    given = {
-        "status": wanted.status,
-        "province_code": wanted.province_code,
-    }
-    conditions: list[Any] = [store.c[name] == value for name, value in given.items() if value is not None]
-    if wanted.channel is not None:
-        conditions.append(store.c[f"{wanted.channel}_enabled"])
-    if wanted.licence_expires_before is not None:
-        conditions.append(store.c.licence_expiry < wanted.licence_expires_before)
-    if wanted.only_ids is not None:
-        conditions.append(store.c.id == func.any(literal(list(wanted.only_ids), ARRAY(Uuid))))
-    return conditions
 
 
 def _distance(center: GeoLocation) -> Any:

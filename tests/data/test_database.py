@@ -9,7 +9,7 @@ from sqlalchemy.types import Uuid
 
 from data.database import Database, Reads
 from data.inventory import stock_level
-from data.paging import keyset, keyset_by_parent
+from data.paging import Listing
 from data.statements import Statement, dynamic
 from domain.kernel import InvalidInput, uuid7
 from domain.paging import PageRequest
@@ -131,13 +131,19 @@ class TestDynamic:
             dynamic(select(stock_level.c.sku).where(stock_level.c.sku.in_(["a", "b"])))
 
 
-class TestKeyset:
-    rows = select(stock_level)
+class TestListing:
+    levels = Listing(
+        select(stock_level),
+        {"up": [stock_level.c.sku], "down": [stock_level.c.sku.desc()]},
+        parent=stock_level.c.store_id,
+        sku=stock_level.c.sku == bindparam("sku"),
+        stocked=stock_level.c.on_hand > 0,
+    )
 
-    async def walk(self, reads: Reads, order: Any, **first: Any) -> list[list[str]]:
+    async def walk(self, reads: Reads, sort: str, **first: Any) -> list[list[str]]:
         pages, page = [], PageRequest(**first)
         while True:
-            found = await keyset(reads, self.rows, [order], page)
+            found = await self.levels.page(reads, page, sort)
             pages.append([row.sku for row in found.nodes])
             more = found.has_previous_page if page.backward else found.has_next_page
             if not more:
@@ -153,15 +159,15 @@ class TestKeyset:
     ) -> None:
         await put(database, tenant_id, uuid7(), *"abcde")
         reads = database.reads(tenant_id)
-        assert await self.walk(reads, stock_level.c.sku, first=2) == [["a", "b"], ["c", "d"], ["e"]]
-        assert await self.walk(reads, stock_level.c.sku.desc(), first=2) == [["e", "d"], ["c", "b"], ["a"]]
-        assert await self.walk(reads, stock_level.c.sku, last=2) == [["d", "e"], ["b", "c"], ["a"]]
+        assert await self.walk(reads, "up", first=2) == [["a", "b"], ["c", "d"], ["e"]]
+        assert await self.walk(reads, "down", first=2) == [["e", "d"], ["c", "b"], ["a"]]
+        assert await self.walk(reads, "up", last=2) == [["d", "e"], ["b", "c"], ["a"]]
         await reads.close()
 
     async def test_counts_only_when_asked(self, database: Database, tenant_id: UUID) -> None:
         await put(database, tenant_id, uuid7(), *"abc")
         reads = database.reads(tenant_id)
-        page = await keyset(reads, self.rows, [stock_level.c.sku], PageRequest(first=1))
+        page = await self.levels.page(reads, PageRequest(first=1), "up")
         assert reads.statements == 1
         assert (await page.count(), reads.statements) == (3, 2)
         await reads.close()
@@ -172,7 +178,7 @@ class TestKeyset:
     ) -> None:
         reads = database.reads(tenant_id)
         with pytest.raises(InvalidInput):
-            await keyset(reads, self.rows, [stock_level.c.sku], PageRequest(first=1, after=cursor))
+            await self.levels.page(reads, PageRequest(first=1, after=cursor), "up")
         await reads.close()
 
     async def test_gives_the_first_page_below_each_of_many_parents_in_one_statement(
@@ -182,13 +188,28 @@ class TestKeyset:
         await put(database, tenant_id, one, "a", "b", "c")
         await put(database, tenant_id, two, "d")
         reads = database.reads(tenant_id)
-        pages = await keyset_by_parent(
-            reads, self.rows, stock_level.c.store_id, [two, none, one], [stock_level.c.sku], PageRequest(first=2)
-        )
+        pages = await self.levels.pages(reads, [two, none, one], PageRequest(first=2), "up")
         assert [[row.sku for row in page.nodes] for page in pages] == [["d"], [], ["a", "b"]]
         assert [page.has_next_page for page in pages] == [False, False, True]
         assert reads.statements == 1
+        assert [await page.count() for page in pages] == [1, 0, 3]
         await reads.close()
+
+    async def test_filters_by_what_is_given(self, database: Database, tenant_id: UUID) -> None:
+        await put(database, tenant_id, uuid7(), *"abc")
+        reads = database.reads(tenant_id)
+
+        async def found(**wanted: Any) -> list[str]:
+            return [row.sku for row in (await self.levels.page(reads, PageRequest(), "up", **wanted)).nodes]
+
+        assert await found(sku=None, stocked=None) == ["a", "b", "c"]
+        assert await found(sku="b") == ["b"]
+        assert await self.levels.count(reads, sku="b") == 1
+        await reads.close()
+
+    def test_refuses_an_order_that_goes_two_ways(self) -> None:
+        with pytest.raises(ValueError, match="one way"):
+            Listing(select(stock_level), [stock_level.c.sku, stock_level.c.id.desc()])
 
 
 class TestPageRequest:
