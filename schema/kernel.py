@@ -126,15 +126,18 @@ def attribute(*, who: Visibility, **options: Any) -> Any:
 
 
 def computed(function: Callable[..., Any], returns: Any, **options: Any) -> Any:
-    """Declare a field that is worked out from its parent alone, `function(parent, context, **arguments)`."""
+    """Declare a field that is worked out from its parent alone, `function(parent, context, **arguments)`.
+
+    With a `key`, `function(context, keys, **arguments)` works it out for a whole level: right for what long lists show.
+    """
     arguments = _arguments(function, fixed=2)
     if not arguments:
         return computed_field(function, graphql_type=returns, **options)
 
-    def expanded(parent: Any, context: Context, **given: Any) -> Any:
-        return function(parent, context, **given)
+    def expanded(*leading: Any, **given: Any) -> Any:
+        return function(*leading, **given)
 
-    _sign(expanded, arguments, returns, leading=("parent", "context"))
+    _sign(expanded, arguments, returns, leading=("context", "keys") if options.get("key") else ("parent", "context"))
     return computed_field(expanded, graphql_type=returns, **options)
 
 

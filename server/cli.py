@@ -1,7 +1,6 @@
 """The command line. Commands are thin: what they do lives in the modules that they name and load only then."""
 
 import asyncio
-import ctypes
 import signal
 import sys
 from collections.abc import Coroutine, Iterator
@@ -14,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from pydantic import ValidationError
 
+from server.memory import share_heaps
 from server.settings import Settings, variable
 
 FAILED, WRONG_USE, IN_USE, STOPPED = 1, 2, 3, 130
@@ -148,19 +148,9 @@ def doctor(
 
 
 # The C library's name for how many heaps the threads of a process may have.
-_M_ARENA_MAX = -8
-
-
-def _share_heaps() -> None:
-    """Let threads share two heaps: with one for each, what a worker frees while it indexes stays with it for ever."""
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_ARENA_MAX, 2)
-
-
 def main() -> None:
     """The `agora` command."""
-    _share_heaps()
+    share_heaps()
     try:
         app()
     except Exception as error:

@@ -17,6 +17,7 @@ from domain.kernel import SYSTEM, InvalidInput, NotFound, Work, uuid7
 from domain.paging import PageRequest
 from domain.tenancy import StoreReads, TenantFilter, TenantReads
 from server.importer import Importer, guess_map, load_map
+from server.memory import settle
 from server.services import Services, open_services
 from server.settings import Settings
 
@@ -44,6 +45,7 @@ async def run(
         async with Leases(settings.database_url) as leases:
             if not await leases.take(f"import {job.id}"):
                 raise InvalidInput(field="file", reason="it is being imported by another process")
+            settle()
             job = await importer.run(job.id, file, described, tenant_row.currency)
         return await _summary(services, job, file)
 

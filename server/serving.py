@@ -19,6 +19,7 @@ from schema.graph import CONTEXTS
 from server.edge.drain import Drain
 from server.edge.serving import DrainingServer, server_config
 from server.edge.settings import EdgeSettings
+from server.memory import settle
 from server.settings import Settings
 from server.supervisor import Supervised, start_command
 
@@ -152,6 +153,7 @@ class Server(DrainingServer):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         if self.started:
+            settle()
             self._announce()
 
     async def on_tick(self, counter: int) -> bool:

@@ -28,6 +28,7 @@ from server.attempts import Attempts
 from server.consumers import LOST_SERVERS, Consumer, both, together
 from server.import_worker import ImportWorker
 from server.index_keeper import IndexKeeper
+from server.memory import settle
 from server.metrics import METRICS, Metrics
 from server.services import open_services
 from server.settings import Settings
@@ -145,6 +146,7 @@ async def run(settings: Settings) -> None:
             services=services.by_port,
             parts=[imports.run, IndexKeeper(services).run],
         )
+        settle()
         work = asyncio.ensure_future(worker.run(stop))
         try:
             await asyncio.shield(work)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -28,6 +29,10 @@ for _choices in (
     enum_of(_choices)
 
 
+LANGUAGE = "In a language (BCP 47), else in the request's; the default text where there is no translation."
+
+
+@lru_cache(maxsize=4096)
 def _money(amount_minor: int | None, currency: str | None) -> Money | None:
     if amount_minor is None or currency is None:
         return None
@@ -36,23 +41,30 @@ def _money(amount_minor: int | None, currency: str | None) -> Money | None:
     return Money(amount=amount, amount_minor=BigInt(amount_minor), currency=currency)
 
 
-def _price(column: str) -> Any:
-    return lambda row, _context: _money(getattr(row, column), row.currency)
+Amount = tuple[int | None, str | None]
 
 
-async def _unit_costs(_context: Context, amounts: Sequence[tuple[int | None, str | None]]) -> Sequence[Money | None]:
+def _amounts(_context: Context, amounts: Sequence[Amount]) -> list[Money | None]:
     return [_money(*amount) for amount in amounts]
 
 
+def _price(column: str, **options: Any) -> Any:
+    return computed(_amounts, Money | None, key=(column, "currency"), **options)
+
+
+async def _unit_costs(context: Context, amounts: Sequence[Amount]) -> list[Money | None]:
+    return _amounts(context, amounts)
+
+
 def _text(name: str) -> Any:
-    def read(row: Any, context: Context, language: str | None = None) -> Any:
+    def texts(context: Context, rows: Sequence[tuple[Any, Any]], language: str | None = None) -> list[Any]:
         wanted = language or context.locale
-        return domain.translated(row.translations, wanted, name) or getattr(row, name)
+        return [
+            (translations and domain.translated(translations, wanted, name)) or default
+            for translations, default in rows
+        ]
 
-    return read
-
-
-LANGUAGE = "In a language (BCP 47), else in the request's; the default text where there is no translation."
+    return computed(texts, str, key=("translations", name), description=LANGUAGE)
 
 
 @strawberry.type(description="An attribute that a category's products have.")
@@ -116,8 +128,8 @@ class RegulatedDetails:
     terpene_profile: str | None
     volume_ml: Decimal | None
     pieces: int | None
-    price_per_unit = computed(_price("price_per_unit_minor"), Money | None)
-    msrp = computed(_price("msrp_minor"), Money | None)
+    price_per_unit = _price("price_per_unit_minor")
+    msrp = _price("msrp_minor")
     unit_of_measure: str | None
     allergens: str | None
     ingredients: str | None
@@ -136,7 +148,7 @@ class ProductVariant(Node):
     id: UUID
     sku: str
     name: str
-    price = computed(_price("price_minor"), Money | None, description="Its own price, else the product's.")
+    price = _price("price_minor", description="Its own price, else the product's.")
     options = computed(_named_values("options"), list[OptionValue])
     barcode: str | None
     position: int
@@ -152,15 +164,15 @@ class Product(Node):
     version: int
     sku: str
     slug: str
-    name = computed(_text("name"), str, description=LANGUAGE)
-    description = computed(_text("description"), str, description=LANGUAGE)
+    name = _text("name")
+    description = _text("description")
     brand: str
     gtin: str | None
     product_type: domain.ProductType
     state: domain.ProductState
     state_reason: str | None = attribute(who=owner_or("catalog.moderate", "seller_id"))
-    price = computed(_price("price_minor"), Money | None)
-    compare_at_price = computed(_price("compare_at_minor"), Money | None, description="The price before a discount.")
+    price = _price("price_minor")
+    compare_at_price = _price("compare_at_minor", description="The price before a discount.")
     unit_cost: Money | None = bulk(
         _unit_costs, key=("unit_cost_minor", "currency"), who=owner_or("catalog.write.any", "seller_id")
     )
@@ -190,8 +202,8 @@ class Category(Node):
 
     id: UUID
     version: int
-    name = computed(_text("name"), str, description=LANGUAGE)
-    description = computed(_text("description"), str, description=LANGUAGE)
+    name = _text("name")
+    description = _text("description")
     slug: str
     kind: domain.CategoryKind
     parent_id: UUID | None

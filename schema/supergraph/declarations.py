@@ -52,14 +52,15 @@ class BulkField(GuardedField):
 
 
 class ComputedField(GuardedField):
-    """A field that `function` works out from the parent at hand, without waiting for anything."""
+    """A field that `function` works out from the parent at hand, or from a level's keys, without waiting for anything."""
 
     function: Callable[..., Any]
+    key: tuple[str, ...] = ()
 
     def __copy__(self) -> Self:
-        """Keep the function in the copies that Strawberry makes for generic types."""
+        """Keep function and key in the copies that Strawberry makes for generic types."""
         field = super().__copy__()
-        field.function = self.function
+        field.function, field.key = self.function, self.key
         return field
 
 
@@ -80,19 +81,30 @@ def bulk(function: BulkFunction, *, key: str | Sequence[str], guard: Guard | Non
     return field(_loading_resolver(field))
 
 
-def computed(function: Callable[..., Any], *, guard: Guard | None = None, **kwargs: Any) -> Any:
+def computed(
+    function: Callable[..., Any], *, key: str | Sequence[str] = (), guard: Guard | None = None, **kwargs: Any
+) -> Any:
     """Declare a field that is worked out from its parent alone.
 
     `function(parent, context, **arguments)` is called for each parent and not awaited; its parameters after the context
-    become the field's GraphQL arguments. Other keywords are those of `strawberry.federation.field`.
+    become the field's GraphQL arguments. With a `key`, `function(context, keys, **arguments)` is called once for all
+    parents of a level and returns one element per key, as that of `bulk` does, but it is not awaited. Other keywords are
+    those of `strawberry.federation.field`.
     """
     field = _make(ComputedField, kwargs)
     field.function = function
+    field.key = (key,) if isinstance(key, str) else tuple(key)
     field.guard = guard
 
     def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:
         pass_guard(guard, info.context, root)
-        return function(root, info.context, **arguments)
+        if not field.key:
+            return function(root, info.context, **arguments)
+        value = read_key(root, field.key)
+        (result,) = (None,) if value is None else function(info.context, [value], **arguments)
+        if isinstance(result, Exception):
+            raise result
+        return result
 
     resolve.__module__ = function.__module__
     resolve.__name__ = getattr(function, "__name__", "computed")

@@ -195,7 +195,7 @@ def _known(names: Iterable[str | None]) -> tuple[str, ...]:
 
 def own_names(field: OwnField) -> tuple[str, ...]:
     """Return what a field reads on an object of its own subgraph."""
-    if field.kind is Kind.BULK:
-        key: tuple[str, ...] = field.definition.key  # type: ignore[union-attr]  # Only a BulkField is of this kind.
-        return key
+    if field.kind in {Kind.BULK, Kind.COMPUTED}:
+        key: tuple[str, ...] = field.definition.key  # type: ignore[union-attr]  # Fields of these kinds have one.
+        return key or (field.attribute,)
     return (field.attribute,)

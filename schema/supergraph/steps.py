@@ -159,19 +159,35 @@ class ComputedStep(FieldStep):
     """A field that is worked out from its parent."""
 
     def get(self, run: Run, group: Group, parents: Sequence[Any]) -> None:
-        """Call the function for every parent."""
+        """Call the function for every parent, or once for the keys of all."""
         arguments = self.field.arguments
         try:
             converted = arguments.converted(arguments.coerced(run.variables))
         except Exception as error:  # noqa: BLE001  # Arguments that cannot be coerced are the error of each position.
             self.deliver(run, group, [error] * len(parents))
             return
-        function, context = self.field.access.own.definition.function, run.context
+        definition, context = self.field.access.own.definition, run.context
+        function = definition.function
 
-        def act(some: Sequence[Any]) -> Column:
+        def each(some: Sequence[Any]) -> Column:
             return [_outcome(function, parent, context, converted) for parent in some]
 
-        self.deliver(run, group, list(self._real(parents, act)))
+        def together(keys: Sequence[Any]) -> Column:
+            return _outcomes(function, keys, context, converted)
+
+        if definition.key:
+            self.deliver(run, group, over(self.read(group, parents), together))
+        else:
+            self.deliver(run, group, list(self._real(parents, each)))
+
+
+def _outcomes(function: Callable[..., Any], keys: Sequence[Any], context: Any, arguments: dict[str, Any]) -> Column:
+    try:
+        return list(function(context, keys, **arguments))
+    except Exception as error:  # noqa: BLE001  # It belongs to the position whose key it came from.
+        if len(keys) == 1:
+            return [error]
+    return [_outcomes(function, [key], context, arguments)[0] for key in keys]
 
 
 def _outcome(function: Callable[..., Any], parent: Any, context: Any, arguments: dict[str, Any]) -> Any:

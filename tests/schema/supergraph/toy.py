@@ -236,6 +236,16 @@ def label_of(item: Any, context: Context, *, upper: bool = False) -> str | None:
     return None if item.id % 4 == 2 else str(item.name).upper() if upper else str(item.name)
 
 
+def captions_of(_context: Context, keys: Sequence[tuple[int, str]], *, upper: bool = False) -> list[Any]:
+    if any(id_ % 5 == 4 for id_, _ in keys):
+        raise Refused("no caption")
+    texts = [f"{id_} {name}" for id_, name in keys]
+    return [
+        Refused("never") if id_ % 7 == 3 else text.upper() if upper else text
+        for (id_, _), text in zip(keys, texts, strict=True)
+    ]
+
+
 @strawberry.federation.type(keys=["id", "sku"], name="Item")
 class CatalogItem(Named):
     __references__: ClassVar = {"id": products_by_id, "sku": products_by_sku}
@@ -250,6 +260,7 @@ class CatalogItem(Named):
     shape: Shape = strawberry.field(resolver=lambda root: Shape.ROUND if root.id % 2 else Shape.SQUARE)
     cost: int | None = attribute(guard=not_the_third)
     label: str | None = computed(label_of)
+    caption: str | None = computed(captions_of, key=("id", "name"))
 
     @strawberry.field
     async def similar(self, info: strawberry.Info, first: int | None = 2) -> list["CatalogItem | None"] | None:
