@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker
 from sqlalchemy.orm import Session
 
 from data.kernel import PORTS, unstorable
+from data.snapshots import Snapshots
 from data.statements import Row, Statement, dynamic
 from domain.kernel import Aggregate
 
@@ -23,7 +24,6 @@ SYSTEM_ROLE = "agora_system"
 CHANGED = "changed_aggregates"
 READ_POOL = 8
 WRITE_POOL = 16
-_SNAPSHOT = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 def asyncpg_url(url: str) -> str:
@@ -56,21 +56,17 @@ def _dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-async def _keep(_connection: asyncpg.Connection) -> None:
-    """Skip asyncpg's reset on release: a snapshot sets nothing that outlives its transaction."""
-
-
 class Reads:
     """The reads of one operation: a read-only snapshot in one tenant, opened by the first statement.
 
     Every answer is therefore consistent in itself, across all contexts.
     """
 
-    def __init__(self, pool: asyncpg.Pool, tenant_id: UUID | None, *, system: bool = False) -> None:
-        self._pool = pool
+    def __init__(self, snapshots: Snapshots, tenant_id: UUID | None, *, system: bool = False) -> None:
+        self._snapshots = snapshots
         self._tenant_id = tenant_id
         self._system = system
-        self._connection: asyncpg.pool.PoolConnectionProxy | None = None
+        self._connection: asyncpg.Connection | None = None
         self._lock = asyncio.Lock()
         self._ports: dict[type, Any] = {}
         self._ended = False
@@ -97,7 +93,7 @@ class Reads:
                 rows: list[Any] = await connection.fetch(statement, *arguments)
             except asyncpg.PostgresError as error:
                 # A failed statement spoils its transaction; what is read after it must not fail for that.
-                await self._end()
+                self._end()
                 if refusal := unstorable(error.sqlstate):
                     raise refusal from error
                 raise
@@ -127,33 +123,23 @@ class Reads:
     async def close(self) -> None:
         """End the snapshot; the next statement opens a new one."""
         async with self._lock:
-            await self._end()
+            self._end()
 
     async def end(self) -> None:
         """End the snapshot for good: what outlives its operation must not open another that nobody ends."""
         self._ended = True
+        self._ports.clear()
         await self.close()
 
-    async def _end(self) -> None:
+    def _end(self) -> None:
         connection, self._connection = self._connection, None
-        if connection is None:
-            return
-        try:
-            # After a failed statement PostgreSQL takes it for a rollback.
-            await connection.execute("COMMIT")
-        finally:
-            await self._pool.release(connection)
+        if connection is not None:
+            self._snapshots.give_back(connection)
 
-    async def _open(self) -> asyncpg.pool.PoolConnectionProxy:
+    async def _open(self) -> asyncpg.Connection:
         if self._ended:
             raise RuntimeError("the operation has ended")
-        connection = await self._pool.acquire()
-        try:
-            await connection.execute(f"{_SNAPSHOT};{self._scope()}")
-        except BaseException:
-            await self._pool.release(connection)
-            raise
-        self._connection = connection
+        connection = self._connection = await self._snapshots.begin(self._scope())
         return connection
 
     def _scope(self) -> str:
@@ -168,7 +154,7 @@ class Database:
     def __init__(self, url: str, *, read_pool: int = READ_POOL, write_pool: int = WRITE_POOL) -> None:
         self.url = url
         self._read_pool_size = read_pool
-        self._pool: asyncpg.Pool | None = None
+        self._snapshots: Snapshots | None = None
         self.engine: AsyncEngine = create_async_engine(
             sqlalchemy_url(url),
             pool_size=write_pool,
@@ -179,35 +165,36 @@ class Database:
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
 
     async def __aenter__(self) -> Self:
-        self._pool = await asyncpg.create_pool(
-            asyncpg_url(self.url),
-            min_size=1,
-            max_size=self._read_pool_size,
-            init=_initialise,
-            reset=_keep,
-            record_class=Row,
-            statement_cache_size=512,
-        )
+        self._snapshots = await Snapshots(self._connect, self._read_pool_size).__aenter__()
         return self
 
+    async def _connect(self) -> asyncpg.Connection:
+        connection = await asyncpg.connect(asyncpg_url(self.url), record_class=Row, statement_cache_size=512)
+        try:
+            await _initialise(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
     async def __aexit__(self, *_: object) -> None:
-        if self._pool is not None:
-            await self._pool.close()
+        if self._snapshots is not None:
+            await self._snapshots.__aexit__()
         await self.engine.dispose()
 
     @property
-    def pool(self) -> asyncpg.Pool:
-        if self._pool is None:
+    def snapshots(self) -> Snapshots:
+        if self._snapshots is None:
             raise RuntimeError("the database is used before it was opened")
-        return self._pool
+        return self._snapshots
 
     def reads(self, tenant_id: UUID | None) -> Reads:
         """Give one operation its reads; without a tenant they see nothing that belongs to one."""
-        return Reads(self.pool, tenant_id)
+        return Reads(self.snapshots, tenant_id)
 
     def system_reads(self) -> Reads:
         """Give reads across all tenants, for the platform's own work."""
-        return Reads(self.pool, None, system=True)
+        return Reads(self.snapshots, None, system=True)
 
     @asynccontextmanager
     async def session(

@@ -94,7 +94,12 @@ def database_check(database: Database) -> Check:
     """Ask whether PostgreSQL answers."""
 
     async def check() -> Mapping[str, Any]:
-        return {"version": await database.pool.fetchval("SELECT current_setting('server_version')")}
+        reads = database.system_reads()
+        try:
+            (row,) = await reads.text("SELECT current_setting('server_version') AS version")
+        finally:
+            await reads.close()
+        return {"version": row.version}
 
     return check
 

@@ -39,4 +39,4 @@ class SqlPlatform:
         self.transactions = PlatformTransactions(database, dict(services or {}))
 
     def read(self, port: type[T]) -> T:
-        return PlatformReads(self._database.pool, None, system=True).port(port)
+        return PlatformReads(self._database.snapshots, None, system=True).port(port)

@@ -71,6 +71,8 @@ class BreadthFirstExecutor(DepthFirstExecutor):
             data, failures = await within(seconds, self._run_all(self._plans(graph), limits))
         except GraphQLError as error:
             return ExecutionResult(None, [error])
+        finally:
+            self.scope.forget()
         errors = list(self.collected_errors.errors)
         if failures:
             data, found = propagate(data, failures)

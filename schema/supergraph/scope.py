@@ -58,6 +58,11 @@ class Scope:
             memo = self._memos[key] = {}
         return memo
 
+    def forget(self) -> None:
+        """Let go of all values: graphql-core's executors are cycles, and would keep them until the garbage is collected."""
+        self._memos.clear()
+        self._loaders.clear()
+
     def load(self, function: BulkFunction, key: Any, arguments: Mapping[str, Any]) -> Awaitable[Any]:
         """Load one key through the DataLoader of (`function`, `arguments`)."""
         loader_key = (function, frozen(arguments))

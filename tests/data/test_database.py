@@ -2,6 +2,7 @@ import asyncio
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from sqlalchemy import bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -13,6 +14,7 @@ from data.paging import Listing
 from data.statements import Statement, dynamic
 from domain.kernel import InvalidInput, uuid7
 from domain.paging import PageRequest
+from tests.events import eventually
 
 BY_STORE = Statement(
     select(stock_level).where(stock_level.c.store_id == func.any(bindparam("keys", type_=ARRAY(Uuid))))
@@ -88,7 +90,7 @@ class TestReads:
             with pytest.raises(Exception, match="division by zero"):
                 await reads.text("SELECT 1/0")
             await reads.close()
-        assert database.pool.get_idle_size() >= 1
+        assert database.snapshots.idle >= 1
 
     async def test_go_on_in_a_new_snapshot_after_a_statement_that_failed(
         self, database: Database, tenant_id: UUID
@@ -103,9 +105,66 @@ class TestReads:
         reads = database.reads(tenant_id)
         await reads.text("SELECT 1")
         await reads.close()
-        async with database.pool.acquire() as connection:
-            assert await connection.fetchval("SELECT current_setting('app.tenant_id', true)") in {None, ""}
-            assert await connection.fetchval("SELECT current_user") == "agora_app"
+        connection = await database.snapshots.begin("SELECT 1")
+        assert await connection.fetchval("SELECT current_setting('app.tenant_id', true)") in {None, ""}
+        assert await connection.fetchval("SELECT current_user") == "agora_app"
+        database.snapshots.give_back(connection)
+
+    async def test_end_in_the_database_a_moment_later(
+        self, database: Database, database_url: str, tenant_id: UUID
+    ) -> None:
+        reads = database.reads(tenant_id)
+        backend = (await reads.text("SELECT pg_backend_pid() AS pid"))[0].pid
+        await reads.close()
+
+        async def ended() -> bool:
+            with psycopg.connect(database_url, autocommit=True) as watcher:
+                found = watcher.execute("SELECT state FROM pg_stat_activity WHERE pid = %s", (backend,)).fetchone()
+            return found == ("idle",)
+
+        await eventually(ended)
+
+
+class TestSnapshots:
+    async def test_make_no_more_connections_than_allowed_and_give_everybody_a_turn(
+        self, database_url: str, tenant_id: UUID
+    ) -> None:
+        async with Database(database_url, read_pool=2) as small:
+
+            async def backend() -> int:
+                reads = small.reads(tenant_id)
+                try:
+                    return int((await reads.text("SELECT pg_backend_pid() AS pid, pg_sleep(0.005)"))[0].pid)
+                finally:
+                    await reads.close()
+
+            assert len(set(await asyncio.gather(*(backend() for _ in range(30))))) == 2
+
+    async def test_lose_no_turn_to_who_gave_up_waiting(self, database_url: str, tenant_id: UUID) -> None:
+        async with Database(database_url, read_pool=1) as small:
+            holder, impatient = small.reads(tenant_id), small.reads(tenant_id)
+            await holder.text("SELECT 1")
+            waiting = asyncio.ensure_future(impatient.text("SELECT 2"))
+            patient = small.reads(tenant_id)
+            last = asyncio.ensure_future(patient.text("SELECT 3 AS three"))
+            await asyncio.sleep(0.01)
+            waiting.cancel()
+            await holder.close()
+            assert (await asyncio.wait_for(last, 5))[0].three == 3
+            await patient.close()
+
+    async def test_replace_connections_that_the_server_ended(self, database_url: str, tenant_id: UUID) -> None:
+        async with Database(database_url, read_pool=1) as small:
+            for _ in range(3):
+                reads = small.reads(tenant_id)
+                backend = (await reads.text("SELECT pg_backend_pid() AS pid"))[0].pid
+                await reads.close()
+                with psycopg.connect(database_url, autocommit=True) as connection:
+                    connection.execute("SELECT pg_terminate_backend(%s)", (backend,))
+                await asyncio.sleep(0.1)
+            reads = small.reads(tenant_id)
+            assert (await reads.text("SELECT 1 AS one"))[0].one == 1
+            await reads.close()
 
 
 class TestStatement:

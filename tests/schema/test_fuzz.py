@@ -149,7 +149,7 @@ class TestQueries:
         async with opened(ground.settings) as services:
             for number, operation in enumerate(made.operations(OPERATIONS // SEEDS)):
                 person, locale = random.choice(PEOPLE), random.choice(LOCALES)
-                snapshot = Snapshot(services.database.pool, ground.shop.tenant_id)
+                snapshot = Snapshot(services.database.snapshots, ground.shop.tenant_id)
                 reads = FailingReads(snapshot, number) if random.random() < 0.3 else snapshot
                 context = partial(context_of, services, ground.shop, person, reads=reads, locale=locale)
                 try:
@@ -170,7 +170,7 @@ class TestSubscriptions:
             for operation in made.operations(OPERATIONS // 10):
                 person, received = random.choice(PEOPLE), []
                 for graph in (supergraph, supergraph.depth_first()):
-                    snapshot = Snapshot(services.database.pool, ground.shop.tenant_id)
+                    snapshot = Snapshot(services.database.snapshots, ground.shop.tenant_id)
                     context = context_of(services, ground.shop, person, reads=snapshot)
                     received.append(await events(graph, operation, context))
                     await snapshot.end()
@@ -199,7 +199,7 @@ class TestMutations:
                 person, locale = random.choice(PEOPLE), random.choice(LOCALES)
                 answers = []
                 for graph, services in zip((supergraph, supergraph.depth_first()), twins, strict=True):
-                    reads = Snapshot(services.database.pool, ground.shop.tenant_id)
+                    reads = Snapshot(services.database.snapshots, ground.shop.tenant_id)
                     try:
                         context = context_of(services, ground.shop, person, reads=reads, locale=locale)
                         answers.append(await execute(graph, operation, context))
