@@ -1,10 +1,11 @@
 """The shapes of engine_shapes.py over HTTP, without a database: breadth first, or depth first with --depth-first.
 
-`slow` waits for half a second and is asked for beside fast documents.
+`slow` waits for about half a second, as slow things do never twice alike, and is asked for beside fast documents.
 """
 
 import argparse
 import asyncio
+import random
 from typing import Any
 
 import engine_shapes as toy
@@ -21,6 +22,7 @@ from server.edge.serving import server_config
 from server.edge.sessions import anonymous_sessions
 from server.edge.settings import EdgeSettings
 from server.edge.strawberry_executor import StrawberryExecutor
+from server.memory import settle
 
 SLOW_SECONDS = 0.5
 
@@ -32,7 +34,7 @@ class SlowQuery:
     @strawberry.field
     async def slow(self) -> str:
         """Wait."""
-        await asyncio.sleep(SLOW_SECONDS)
+        await asyncio.sleep(random.uniform(0.5, 1.5) * SLOW_SECONDS)
         return "done"
 
 
@@ -64,6 +66,7 @@ def main() -> None:
     edge = create_edge(StrawberryExecutor(schema), anonymous_sessions(context), settings)
     routes = [*edge.routes, Route("/health/live", alive)]
     app = Starlette(routes=routes, middleware=edge_middleware(settings))
+    settle()
     options = {"loop": "uvloop", "http": "httptools", "access_log": False, "log_level": "warning"}
     uvicorn.Server(server_config(app, settings, port=given.port, **options)).run()
 

@@ -1,0 +1,166 @@
+"""Sagas in PostgreSQL: their rows, and who runs which."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import (
+    Column,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    bindparam,
+    case,
+    func,
+    select,
+)
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from data.database import Database, Reads
+from data.kernel import TENANT_OWNED, Choice, implements, metadata, timestamp
+from data.paging import Listing, equals
+from data.statements import Statement
+from domain.paging import Page, PageRequest
+from domain.sagas import HOLD, Saga, SagaReads, Sagas, SagaState
+
+saga = Table(
+    "saga",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    Column("request_hash", LargeBinary, nullable=False),
+    Column("user_id", Uuid),
+    Column("correlation_id", Text, nullable=False),
+    Column("state", Choice(SagaState), nullable=False),
+    Column("step", Integer, nullable=False),
+    Column("data", JSONB, nullable=False),
+    Column("refusal", JSONB(none_as_null=True)),
+    Column("attempts", Integer, nullable=False),
+    Column("error", Text),
+    timestamp("due_at"),
+    timestamp("deadline"),
+    timestamp("started_at"),
+    timestamp("updated_at", server_default=func.now(), onupdate=func.now()),
+    UniqueConstraint("tenant_id", "kind", "key"),
+    Index("ix_saga_due_at", "due_at", postgresql_where="state IN ('running', 'waiting', 'compensating')"),
+    schema="platform",
+    info={TENANT_OWNED: True},
+)
+_FIELDS = [column.name for column in saga.c if column.name != "updated_at"]
+
+
+def _saga(row: Any) -> Saga:
+    return Saga(**{name: getattr(row, name) for name in _FIELDS})
+
+
+@implements(Sagas)
+class SqlSagas:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def begin(self, of: Saga) -> Saga | None:
+        new = {name: getattr(of, name) for name in _FIELDS}
+        made = await self._session.execute(insert(saga).values(new).on_conflict_do_nothing().returning(saga.c.id))
+        if made.first() is not None:
+            return None
+        earlier = select(saga).filter_by(tenant_id=of.tenant_id, kind=of.kind, key=of.key)
+        return _saga((await self._session.execute(earlier)).one())
+
+    async def find(self, saga_id: UUID) -> Saga | None:
+        found = (await self._session.execute(select(saga).where(saga.c.id == saga_id))).first()
+        return None if found is None else _saga(found)
+
+    async def move(self, of: Saga, *, step: int | None = None, state: SagaState | None = None, **more: Any) -> bool:
+        known = (saga.c.id == of.id, saga.c.step == of.step, saga.c.state == of.state)
+        new = {"step": of.step if step is None else step, "state": state or of.state, **more}
+        moved = (await self._session.execute(saga.update().where(*known).values(new).returning(saga.c.id))).first()
+        if moved is None:
+            return False
+        for name, value in new.items():
+            setattr(of, name, value)
+        return True
+
+    async def note(self, of: Saga) -> None:
+        await self._session.execute(saga.update().where(saga.c.id == of.id).values(data=of.data))
+
+
+class SagaHolds:
+    """Says who runs a saga: whoever holds it, until it has been silent for too long."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def take_due(self, now: datetime, most: int) -> list[Saga]:
+        """Take up sagas of all tenants that nobody runs any more, or whose instant has come."""
+        due = (
+            select(saga.c.id)
+            .where(
+                saga.c.state.in_([SagaState.RUNNING, SagaState.WAITING, SagaState.COMPENSATING]), saga.c.due_at <= now
+            )
+            .order_by(saga.c.due_at)
+            .limit(most)
+            .with_for_update(skip_locked=True)
+        )
+        taken = (
+            saga.update()
+            .where(saga.c.id.in_(due))
+            .values(due_at=now + HOLD, attempts=saga.c.attempts + 1)
+            .returning(saga)
+        )
+        async with self._database.session(None) as session:
+            return [_saga(row) for row in await session.execute(taken)]
+
+    async def put_off(self, of: Saga, until: datetime, error: str) -> None:
+        """Let go of a saga that could not be brought further, to be taken up again at an instant."""
+        async with self._database.session(None) as session:
+            values = {"due_at": until, "error": error[:2_000]}
+            await session.execute(saga.update().where(saga.c.id == of.id).values(values))
+
+    async def wake(self, saga_id: UUID, tenant_id: UUID, now: datetime) -> None:
+        """Let a saga that waits be taken up at once."""
+        waits = (saga.c.id == saga_id, saga.c.tenant_id == tenant_id, saga.c.state == SagaState.WAITING)
+        async with self._database.session(None) as session:
+            await session.execute(saga.update().where(*waits).values(due_at=now))
+
+    async def give_up(self, of: Saga, error: str) -> None:
+        """Leave a saga to a person."""
+        async with self._database.session(None) as session:
+            values = {"state": SagaState.STUCK, "error": error[:2_000]}
+            await session.execute(saga.update().where(saga.c.id == of.id).values(values))
+
+    async def retry(self, saga_id: UUID, tenant_id: UUID, now: datetime) -> bool:
+        """Take up a saga again that was left to a person; it goes back where it had a refusal, and on where it had none."""
+        stuck = (saga.c.id == saga_id, saga.c.tenant_id == tenant_id, saga.c.state == SagaState.STUCK)
+        again = {
+            "state": case((saga.c.refusal.is_(None), SagaState.RUNNING.value), else_=SagaState.COMPENSATING.value),
+            "attempts": 0,
+            "due_at": now,
+        }
+        async with self._database.session(None) as session:
+            return (
+                await session.execute(saga.update().where(*stuck).values(again).returning(saga.c.id))
+            ).first() is not None
+
+
+_BY_ID = Statement(select(saga).where(saga.c.id == func.any(bindparam("keys", type_=ARRAY(Uuid)))))
+_SAGAS = Listing(select(saga), [saga.c.id.desc()], **equals(saga.c.kind, saga.c.state))
+
+
+@implements(SagaReads)
+class SqlSagaReads:
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def by_id(self, ids: Sequence[UUID]) -> list[Any | None]:
+        return await self._reads.by_key(_BY_ID, ids)
+
+    async def sagas(self, kind: str | None, state: SagaState | None, page: PageRequest) -> Page[Any]:
+        return await _SAGAS.page(self._reads, page, kind=kind, state=state)
