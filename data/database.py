@@ -53,7 +53,14 @@ def _hold_changed(session: Session, _context: Any, _instances: Any) -> None:
 
 
 def _dumps(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return orjson.dumps(value, default=_plain).decode()
+
+
+def _plain(value: Any) -> str:
+    # asyncpg reads ids as a subclass of its own, which orjson takes for something strange.
+    if isinstance(value, UUID):
+        return str(value)
+    raise TypeError
 
 
 class Reads:
@@ -93,7 +100,7 @@ class Reads:
                 rows: list[Any] = await connection.fetch(statement, *arguments)
             except asyncpg.PostgresError as error:
                 # A failed statement spoils its transaction; what is read after it must not fail for that.
-                self._end()
+                await self._end()
                 if refusal := unstorable(error.sqlstate):
                     raise refusal from error
                 raise
@@ -123,7 +130,7 @@ class Reads:
     async def close(self) -> None:
         """End the snapshot; the next statement opens a new one."""
         async with self._lock:
-            self._end()
+            await self._end()
 
     async def end(self) -> None:
         """End the snapshot for good: what outlives its operation must not open another that nobody ends."""
@@ -131,10 +138,10 @@ class Reads:
         self._ports.clear()
         await self.close()
 
-    def _end(self) -> None:
+    async def _end(self) -> None:
         connection, self._connection = self._connection, None
         if connection is not None:
-            self._snapshots.give_back(connection)
+            await self._snapshots.give_back(connection)
 
     async def _open(self) -> asyncpg.Connection:
         if self._ended:
@@ -151,8 +158,11 @@ class Reads:
 class Database:
     """The two ways to PostgreSQL: raw asyncpg for reads, SQLAlchemy sessions for changes."""
 
-    def __init__(self, url: str, *, read_pool: int = READ_POOL, write_pool: int = WRITE_POOL) -> None:
+    def __init__(
+        self, url: str, *, read_pool: int = READ_POOL, write_pool: int = WRITE_POOL, linger_seconds: float | None = None
+    ) -> None:
         self.url = url
+        self._linger_seconds = linger_seconds
         self._read_pool_size = read_pool
         self._snapshots: Snapshots | None = None
         self.engine: AsyncEngine = create_async_engine(
@@ -165,7 +175,7 @@ class Database:
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
 
     async def __aenter__(self) -> Self:
-        self._snapshots = await Snapshots(self._connect, self._read_pool_size).__aenter__()
+        self._snapshots = await Snapshots(self._connect, self._read_pool_size, self._linger_seconds).__aenter__()
         return self
 
     async def _connect(self) -> asyncpg.Connection:

@@ -14,6 +14,7 @@ from data.dead_letters import dead_letter
 from data.idempotency import idempotency_key
 from data.identity import expiry as identity
 from data.inbox import inbox
+from data.orders import carts
 
 log = structlog.get_logger(__name__)
 
@@ -48,6 +49,7 @@ class Housekeeping:
             (inbox, inbox.c.handled_at < now - INBOX_KEPT),
             (dead_letter, dead_letter.c.requeued_at < now - REQUEUED_LETTERS_KEPT),
             *identity.expired(now),
+            *carts.expired(now),
             *search.expired(now),
         ):
             gone = 0

@@ -88,6 +88,22 @@ class SqlSagas:
             setattr(of, name, value)
         return True
 
+    async def wake(self, saga_id: UUID, now: datetime) -> bool:
+        ahead = saga.c.state.in_([SagaState.RUNNING, SagaState.WAITING, SagaState.COMPENSATING])
+        due = case((saga.c.state == SagaState.WAITING, now), else_=saga.c.due_at)
+        woken = saga.update().where(saga.c.id == saga_id, ahead).values(due_at=due).returning(saga.c.id)
+        return (await self._session.execute(woken)).first() is not None
+
+    async def retry(self, saga_id: UUID, now: datetime) -> Saga | None:
+        stuck = (saga.c.id == saga_id, saga.c.state == SagaState.STUCK)
+        again = {
+            "state": case((saga.c.refusal.is_(None), SagaState.RUNNING.value), else_=SagaState.COMPENSATING.value),
+            "attempts": 0,
+            "due_at": now,
+        }
+        found = (await self._session.execute(saga.update().where(*stuck).values(again).returning(saga))).first()
+        return None if found is None else _saga(found)
+
     async def note(self, of: Saga) -> None:
         await self._session.execute(saga.update().where(saga.c.id == of.id).values(data=of.data))
 
@@ -135,19 +151,6 @@ class SagaHolds:
         async with self._database.session(None) as session:
             values = {"state": SagaState.STUCK, "error": error[:2_000]}
             await session.execute(saga.update().where(saga.c.id == of.id).values(values))
-
-    async def retry(self, saga_id: UUID, tenant_id: UUID, now: datetime) -> bool:
-        """Take up a saga again that was left to a person; it goes back where it had a refusal, and on where it had none."""
-        stuck = (saga.c.id == saga_id, saga.c.tenant_id == tenant_id, saga.c.state == SagaState.STUCK)
-        again = {
-            "state": case((saga.c.refusal.is_(None), SagaState.RUNNING.value), else_=SagaState.COMPENSATING.value),
-            "attempts": 0,
-            "due_at": now,
-        }
-        async with self._database.session(None) as session:
-            return (
-                await session.execute(saga.update().where(*stuck).values(again).returning(saga.c.id))
-            ).first() is not None
 
 
 _BY_ID = Statement(select(saga).where(saga.c.id == func.any(bindparam("keys", type_=ARRAY(Uuid)))))

@@ -21,8 +21,11 @@ LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
 class Snapshots:
     """At most `size` connections, made when they are needed; who finds none waits for one."""
 
-    def __init__(self, connect: Callable[[], Awaitable[asyncpg.Connection]], size: int) -> None:
+    def __init__(
+        self, connect: Callable[[], Awaitable[asyncpg.Connection]], size: int, linger_seconds: float | None = None
+    ) -> None:
         self._connect = connect
+        self._linger_seconds = LINGER_SECONDS if linger_seconds is None else linger_seconds
         self._free = size
         self._idle: list[tuple[asyncpg.Connection, float | None]] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -60,18 +63,20 @@ class Snapshots:
         try:
             await connection.execute(f"COMMIT;{BEGIN};{scope}" if lingers else f"{BEGIN};{scope}")
         except BaseException:
-            self.give_back(connection)
+            await self.give_back(connection)
             raise
         return connection
 
-    def give_back(self, connection: asyncpg.Connection) -> None:
+    async def give_back(self, connection: asyncpg.Connection) -> None:
         """Take back a connection whose snapshot is over, in whatever state."""
         if self._closed or connection.is_closed():
             self._drop(connection)
+        elif not self._linger_seconds:
+            await self._commit(connection)
         else:
             self._offer(connection, monotonic())
             if self._sweep is None:
-                self._sweep = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._end_lingering)
+                self._sweep = asyncio.get_running_loop().call_later(self._linger_seconds, self._end_lingering)
 
     async def _take(self) -> tuple[asyncpg.Connection, bool]:
         while True:
@@ -119,7 +124,7 @@ class Snapshots:
 
     def _end_lingering(self) -> None:
         self._sweep = None
-        due = monotonic() - LINGER_SECONDS
+        due = monotonic() - self._linger_seconds
         lingering = [each for each in self._idle if each[1] is not None]
         for each in lingering:
             if each[1] is not None and each[1] <= due:
@@ -128,7 +133,7 @@ class Snapshots:
                 self._sweeping.add(task)
                 task.add_done_callback(self._sweeping.discard)
         if any(since is not None for _, since in self._idle):
-            self._sweep = asyncio.get_running_loop().call_later(LINGER_SECONDS, self._end_lingering)
+            self._sweep = asyncio.get_running_loop().call_later(self._linger_seconds, self._end_lingering)
 
     async def _commit(self, connection: asyncpg.Connection) -> None:
         try:

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
-from domain.kernel import SYSTEM, DomainError, Principal, Work, uuid7
+from domain.kernel import SYSTEM, DomainError, NotFound, Principal, Work, uuid7
 from domain.paging import Page, PageRequest
 
 HOLD = timedelta(seconds=30)
@@ -33,6 +33,15 @@ class SagaState(StrEnum):
 
 
 ENDED = frozenset({SagaState.DONE, SagaState.COMPENSATED, SagaState.STUCK})
+
+
+@dataclass(eq=False)
+class SagaNotStuck(DomainError):
+    """Only what was given up can be tried again."""
+
+    id: str
+    state: str
+    template = "Saga {id} is {state}: it was not given up."
 
 
 @dataclass(eq=False)
@@ -101,8 +110,16 @@ class Sagas(Protocol):
         """
         ...
 
+    async def retry(self, saga_id: UUID, now: datetime) -> Saga | None:
+        """Let a saga be taken up again that was left to a person: back where it had a refusal, on where it had none."""
+        ...
+
     async def note(self, saga: Saga) -> None:
         """Keep a saga's data."""
+        ...
+
+    async def wake(self, saga_id: UUID, now: datetime) -> bool:
+        """Let a saga look again that is on its way or waits; says whether it does."""
         ...
 
 
@@ -131,13 +148,15 @@ class Step:
 
     `do` gets `(saga, work and ports by annotation)` and may change the saga's data. Where it is `outside` it runs in no
     transaction and must be repeatable; else it runs in one, together with the note that it is done. `undo` is of the same
-    kind, is called for steps that may have been done, and does nothing where they were not.
+    kind, is called for steps that may have been done, and does nothing where they were not. A step that `needs` a name is
+    passed over where the saga's data has nothing under it.
     """
 
     name: str
     do: Action
     undo: Action | None = None
     outside: bool = False
+    needs: str | None = None
 
 
 @dataclass(frozen=True)
@@ -171,6 +190,27 @@ class Processes:
         """Register a process, so that whoever finds one of its sagas abandoned can take it up."""
         self.entries.append(process)
         return process
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetrySaga:
+    """Take up a process again that was given up after too many failures."""
+
+    id: UUID
+
+
+async def retry_saga(command: RetrySaga, work: Work, sagas: Sagas) -> Saga:
+    """Take it up again.
+
+    Raises: NotFound, SagaNotStuck.
+    """
+    saga = await sagas.retry(command.id, work.now)
+    if saga is None:
+        known = await sagas.find(command.id)
+        if known is None:
+            raise NotFound(kind="Saga", id=str(command.id))
+        raise SagaNotStuck(id=str(command.id), state=known.state)
+    return saga
 
 
 class SagaRunner(Protocol):

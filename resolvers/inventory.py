@@ -5,13 +5,26 @@ from typing import Any
 from uuid import UUID
 
 from domain import inventory
-from domain.inventory import StockFilter, StockReads, require_store
+from domain.inventory import (
+    LotPick,
+    ReservationFilter,
+    ReservationReads,
+    ReservationState,
+    StockFilter,
+    StockReads,
+    require_store,
+    suggest_lots,
+)
 from domain.paging import Page, PageRequest
 from domain.processes import stocking
 from resolvers.kernel import Context, transacts
 
 adjust_stock = transacts(stocking.adjust_stock)
 update_stock_thresholds = transacts(inventory.update_stock_thresholds)
+receive_stock = transacts(stocking.receive_stock)
+move_inventory = transacts(stocking.move_inventory)
+reserve_stock = transacts(stocking.reserve_stock)
+release_stock = transacts(stocking.release_stock)
 
 
 async def levels_by_id(context: Context, ids: Sequence[UUID]) -> Sequence[Any]:
@@ -55,3 +68,31 @@ async def low_stock_items(context: Context, page: PageRequest, store_id: UUID) -
 async def inventory_transactions(context: Context, page: PageRequest, store_id: UUID, sku: str) -> Page[Any]:
     require_store(context.principal, store_id)
     return await context.read(StockReads).journal(store_id, sku, page)
+
+
+async def reservations(
+    context: Context,
+    page: PageRequest,
+    store_id: UUID,
+    sku: str | None = None,
+    order_id: UUID | None = None,
+    state: ReservationState | None = None,
+) -> Page[Any]:
+    require_store(context.principal, store_id)
+    wanted = ReservationFilter(store_id=store_id, sku=sku, order_id=order_id, state=state)
+    return await context.read(ReservationReads).listed(wanted, page)
+
+
+async def batches(context: Context, page: PageRequest, store_id: UUID, sku: str) -> Page[Any]:
+    require_store(context.principal, store_id)
+    return await context.read(StockReads).lots(store_id, sku, page)
+
+
+async def batch_suggestion(context: Context, store_id: UUID, sku: str, quantity: int) -> Sequence[LotPick]:
+    require_store(context.principal, store_id)
+    return suggest_lots(await context.read(StockReads).open_lots(store_id, sku), sku, quantity)
+
+
+async def movements(context: Context, page: PageRequest, store_id: UUID, sku: str | None = None) -> Page[Any]:
+    require_store(context.principal, store_id)
+    return await context.read(StockReads).movements(store_id, sku, page)

@@ -4,12 +4,25 @@ from typing import Any
 from uuid import UUID
 
 from domain import platform
+from domain import sagas as processes
 from domain.paging import Page, PageRequest
 from domain.platform import AuditFilter, HealthReads, PlatformReads, SystemHealth
+from domain.sagas import SagaReads, SagaState
 from resolvers.kernel import Context, transacts
 
 requeue_dead_letter = transacts(platform.requeue_dead_letter)
 replay_projection = transacts(platform.replay_projection)
+retry_saga = transacts(processes.retry_saga)
+
+
+async def saga(context: Context, id: UUID) -> Any:  # noqa: A002 — GraphQL's conventional name.
+    return (await context.read(SagaReads).by_id([id]))[0]
+
+
+async def sagas(
+    context: Context, page: PageRequest, kind: str | None = None, state: SagaState | None = None
+) -> Page[Any]:
+    return await context.read(SagaReads).sagas(kind, state, page)
 
 
 async def audit_log(context: Context, page: PageRequest, filter: AuditFilter | None = None) -> Page[Any]:  # noqa: A002 — GraphQL's conventional name.

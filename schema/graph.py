@@ -7,7 +7,21 @@ from typing import Any
 
 from schema.supergraph import Subgraph, Supergraph
 
-CONTEXTS = ("platform", "tenancy", "identity", "localization", "catalog", "importing", "search", "inventory", "reviews")
+CONTEXTS = (
+    "platform",
+    "tenancy",
+    "identity",
+    "localization",
+    "catalog",
+    "importing",
+    "search",
+    "inventory",
+    "reviews",
+    "pricing",
+    "tax",
+    "orders",
+    "payments",
+)
 
 
 @cache

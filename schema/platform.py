@@ -6,12 +6,17 @@ from uuid import UUID
 import strawberry
 
 from domain import platform as domain
+from domain import sagas
 from resolvers import platform as resolvers
+from schema.inputs import enum_of
 from schema.kernel import command, connection, make_subgraph, permission, query
 from schema.scalars import JSON, BigInt
 
 AUDIT = permission("platform.audit")
 OPERATE = permission("platform.operate")
+PROCESSES = permission("platform.processes")
+
+enum_of(sagas.SagaState)
 
 
 @strawberry.type(description="Something that happened, as the log keeps it: the audit trail and the events are one.")
@@ -42,6 +47,22 @@ class DeadLetter:
     envelope: JSON
     failed_at: datetime
     requeued_at: datetime | None
+
+
+@strawberry.type(description="One run of a process that outlives a transaction, such as a checkout.")
+class Saga:
+    __reads__ = (sagas.Saga,)
+
+    id: UUID
+    kind: str
+    state: sagas.SagaState
+    step: int = strawberry.field(description="How many steps are noted as done.")
+    refusal: JSON | None = strawberry.field(description="Why it went back: a code, and what explains it.")
+    attempts: int
+    error: str | None
+    due_at: datetime = strawberry.field(description="When it is taken up, unless somebody runs it at the moment.")
+    deadline: datetime
+    started_at: datetime
 
 
 @strawberry.type(description="A replay that has begun.")
@@ -82,6 +103,8 @@ class SystemHealth:
 class Query:
     audit_log = query(resolvers.audit_log, connection(AuditEntry), who=AUDIT)
     event_stream = query(resolvers.event_stream, connection(AuditEntry), who=AUDIT)
+    saga = query(resolvers.saga, Saga | None, who=PROCESSES)
+    sagas = query(resolvers.sagas, connection(Saga), who=PROCESSES)
     dead_letters = query(resolvers.dead_letters, connection(DeadLetter), who=OPERATE)
     system_health = query(resolvers.system_health, SystemHealth, who=OPERATE)
 
@@ -90,6 +113,7 @@ class Query:
 class Mutation:
     requeue_dead_letter = command(resolvers.requeue_dead_letter, DeadLetter, who=OPERATE)
     replay_projection = command(resolvers.replay_projection, Replay, who=OPERATE)
+    retry_saga = command(resolvers.retry_saga, Saga, errors=[sagas.SagaNotStuck], who=PROCESSES)
 
 
 subgraph = make_subgraph(query=Query, mutation=Mutation)

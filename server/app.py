@@ -14,6 +14,7 @@ from starlette.routing import BaseRoute, Route
 from data.bus import RedisBus, connect
 from data.import_files import FolderImportFiles
 from domain.platform import HealthReads
+from domain.processes.paying import hear_provider
 from domain.search import IndexState, SearchEngine
 from schema.graph import CONTEXTS, subgraph
 from schema.graph import build as build_graph
@@ -27,6 +28,9 @@ from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocumen
 from server.examples import EXAMPLES
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
+from server.payments.sandbox_app import post_into
+from server.payments.webhooks import PATH as WEBHOOK_PATH
+from server.payments.webhooks import HandledOnce, webhook_route
 from server.services import key_ring, open_services
 from server.sessions import GraphExecutor, Sessions
 from server.settings import Settings
@@ -114,7 +118,8 @@ class Parts:
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Open what the process works with, and close it in reverse."""
-        async with self._redis, open_services(self._settings) as services:
+        post = post_into(app, WEBHOOK_PATH.format(provider="sandbox"))
+        async with self._redis, open_services(self._settings, sandbox_post=post) as services:
             bus = RedisBus(self._redis)
             health = Health(
                 {
@@ -124,6 +129,8 @@ class Parts:
                 }
             )
             services.by_port[HealthReads] = LiveHealth(health, services.database, bus)
+            handle = HandledOnce(services.transactions, hear_provider)
+            app.router.routes.append(webhook_route(services.webhooks, handle))
             # They need what was opened just now; the router takes routes at any time before it serves.
             app.router.routes += [*health.routes(), metrics_route(refresher(services.database, bus), METRICS)]
             self._sessions.services = services

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from data.sagas import SagaHolds, SqlSagas
 from data.transactions import SqlTransactions
 from domain.codec import to_json
-from domain.kernel import DomainError, IdempotencyKeyReused, TenantReadOnly, Work
+from domain.kernel import ConcurrentModification, DomainError, IdempotencyKeyReused, TenantReadOnly, Unavailable, Work
 from domain.sagas import (
     HOLD,
     MOST_ATTEMPTS,
@@ -99,10 +99,6 @@ class Runner:
         """Let a saga that waits look again."""
         await self._holds.wake(saga_id, tenant_id, self._now())
 
-    async def retry(self, saga_id: UUID, tenant_id: UUID) -> bool:
-        """Take up a saga again that was left to a person."""
-        return await self._holds.retry(saga_id, tenant_id, self._now())
-
     async def take_up(self, saga: Saga) -> None:
         """Bring a saga further that nobody runs any more, or whose instant has come."""
         process = self._processes[saga.kind]
@@ -120,26 +116,34 @@ class Runner:
         if saga.state is SagaState.WAITING and not await self._move(saga, state=SagaState.RUNNING):
             return saga
         try:
-            for at in range(saga.step, len(process.steps)):
-                step = process.steps[at]
-                self._crash_point(f"{process.kind}.{step.name}.begin")
-                if step.outside:
-                    await self._call(step.do, saga)
-                else:
-                    await self._in_transaction(process, at, saga)
-                self._crash_point(f"{process.kind}.{step.name}.done")
-            if saga.state is SagaState.RUNNING:
-                await self._move(saga, step=len(process.steps), state=SagaState.DONE)
+            await self._do_steps(process, saga)
         except Waiting as waiting:
             await self._move(saga, state=SagaState.WAITING, due_at=waiting.until, data=saga.data)
         except _Overtaken:
             return await self._present(saga)
+        except (Unavailable, ConcurrentModification) as trouble:
+            # It passes by itself, hence nothing is decided by it.
+            await self._put_off(saga, trouble)
         except DomainError as refusal:
             return await self._refuse(process, saga, refusal)
         except Exception as error:
             log.exception("saga.interrupted", saga=str(saga.id), kind=saga.kind, step=saga.step)
             await self._put_off(saga, error)
         return saga
+
+    async def _do_steps(self, process: Process, saga: Saga) -> None:
+        for at in range(saga.step, len(process.steps)):
+            step = process.steps[at]
+            if step.needs and not saga.data.get(step.needs):
+                continue
+            self._crash_point(f"{process.kind}.{step.name}.begin")
+            if step.outside:
+                await self._call(step.do, saga)
+            else:
+                await self._in_transaction(process, at, saga)
+            self._crash_point(f"{process.kind}.{step.name}.done")
+        if saga.state is SagaState.RUNNING:
+            await self._move(saga, step=len(process.steps), state=SagaState.DONE)
 
     async def _in_transaction(self, process: Process, at: int, saga: Saga) -> None:
         """Do a step together with the note that it is done; with the last one the saga is done."""

@@ -1,33 +1,46 @@
 """The process-wide services that handlers and resolvers ask for by the ports of the domain."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
+from data.bus import connect
 from data.database import Database
+from data.declarations import declared
 from data.encryption import AesCipher
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
+from data.inventory import GroupedStockDesk
 from data.passwords import Argon2Hasher
+from data.sagas import SagaHolds
 from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
 from data.transactions import SqlTransactions
 from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
+from domain.inventory import StockDesk
+from domain.orders import OrderFeed
+from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes.importing import ImportFiles, ImportMaps
+from domain.sagas import Processes, SagaRunner
 from domain.search import SearchEngine
 from domain.tenancy import Cipher, Platform
 from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.importer import OurMaps
+from server.payments import Payments, PaymentSettings, open_payments
+from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
+from server.payments.webhooks import WebhookReceiver
+from server.sagas import Runner
 from server.settings import Settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
+from subscriptions.orders import RedisOrderFeed
 
 AUDIENCE = "agora"
 
@@ -41,6 +54,8 @@ class Services:
     tenants: TenantResolver
     authenticator: Authenticator
     search: SearchEngine
+    sagas: Runner
+    webhooks: Sequence[WebhookReceiver] = ()
     by_port: dict[type, Any] = field(default_factory=dict)
 
 
@@ -77,7 +92,23 @@ def token_service(settings: Settings, keys: KeyRing) -> TokenService:
 
 
 @asynccontextmanager
-async def open_services(settings: Settings, *, writes_index: bool = False) -> AsyncIterator[Services]:
+async def _payments(settings: Settings, sandbox_post: Post | None) -> AsyncIterator[Payments]:
+    """Open the providers that the settings name, and the sandbox to try them out; its webhooks go where `sandbox_post` says."""
+    known = PaymentSettings(stripe_key=settings.stripe_key, stripe_webhook_secrets=settings.stripe_webhook_secrets)
+    async with AsyncExitStack() as stack:
+        if settings.allows("sandbox"):
+            key, secret = (settings.derive_key(purpose).hex() for purpose in ("sandbox key", "sandbox webhooks"))
+            agreed = SandboxConfig(api_key=key, webhook_secret=secret, path=settings.home / "sandbox.sqlite")
+            sandbox = SandboxApp(agreed, post=sandbox_post)
+            stack.push_async_callback(sandbox.aclose)
+            known = replace(known, sandbox_app=sandbox.app, sandbox_key=key, sandbox_webhook_secrets=(secret,))
+        yield await stack.enter_async_context(open_payments(known))
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, *, writes_index: bool = False, sandbox_post: Post | None = None
+) -> AsyncIterator[Services]:
     """Open the database and everything that stands on it."""
     async with AsyncExitStack() as stack:
         pools = {"read_pool": settings.read_pool, "write_pool": settings.write_pool}
@@ -102,17 +133,29 @@ async def open_services(settings: Settings, *, writes_index: bool = False) -> As
             Platform: platform,
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),
+            StockDesk: GroupedStockDesk(database),
         }
+        if settings.redis_url:
+            redis = await stack.enter_async_context(connect(settings.redis_url))
+            by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
+        payments = await stack.enter_async_context(_payments(settings, sandbox_post))
+        by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.
         platform.transactions.offer(by_port)
         transactions = SqlTransactions(database)
         transactions.offer(by_port)
+        runner = Runner(
+            transactions, SagaHolds(database), by_port, [each for kept in declared(Processes) for each in kept.entries]
+        )
+        by_port[SagaRunner] = runner
         yield Services(
             database=database,
             transactions=transactions,
             tenants=TenantResolver(platform),
             authenticator=Authenticator(tokens, revocations),
             search=search,
+            sagas=runner,
+            webhooks=payments.receivers,
             by_port=by_port,
         )
 

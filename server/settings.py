@@ -82,6 +82,12 @@ class Settings(BaseSettings):
     rate_limit_capacity: float = Field(0, ge=0, description="cost units that a caller may spend at once; 0: no limit")
     rate_limit_refill: float = Field(500, ge=0, description="cost units that a caller gets back per second")
 
+    stripe_key: str = Field("", repr=False, description="Stripe's secret key; empty: no payments through Stripe")
+    stripe_webhook_secrets: tuple[str, ...] = Field(
+        (), repr=False, description="what Stripe signs webhooks with; several while they are being exchanged"
+    )
+    sandbox: bool | None = Field(None, description="a payment provider to try out, at /sandbox; unset: in development")
+
     worker: bool = Field(True, description="serve also runs a worker process")
     demo: bool | None = Field(None, description="load the demo marketplace on first start; unset: only in development")
     read_pool: PositiveInt = Field(8, description="database connections for reads, per process")
@@ -111,7 +117,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {MINIMUM_SECRET_LENGTH} characters")
         return key
 
-    @field_validator("allowed_origins", mode="before")
+    @field_validator("allowed_origins", "stripe_webhook_secrets", mode="before")
     @classmethod
     def _separated(cls, origins: Any) -> Any:
         return (
@@ -129,7 +135,7 @@ class Settings(BaseSettings):
         host = "127.0.0.1" if wildcard else f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
 
-    def allows(self, feature: Literal["introspection", "explorer", "demo"]) -> bool:
+    def allows(self, feature: Literal["introspection", "explorer", "demo", "sandbox"]) -> bool:
         """Whether a development feature is on: as set, else by the environment."""
         chosen: bool | None = getattr(self, feature)
         return chosen if chosen is not None else not self.production

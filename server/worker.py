@@ -19,6 +19,7 @@ from data.inbox import Deliveries, Subscriber
 from data.job_runner import JobRunner
 from data.leases import Leases
 from data.relay import RECOVERY_PAUSE_SECONDS, Relay, pause
+from data.sagas import SagaHolds
 from data.transactions import SqlTransactions
 from domain.jobs import Job, Jobs
 from domain.kernel import Subscriptions, Unavailable, uuid7
@@ -30,6 +31,7 @@ from server.import_worker import ImportWorker
 from server.index_keeper import IndexKeeper
 from server.memory import settle
 from server.metrics import METRICS, Metrics
+from server.sagas import SagaKeeper
 from server.services import open_services
 from server.settings import Settings
 
@@ -144,7 +146,11 @@ async def run(settings: Settings) -> None:
             subscribers=subscribers,
             jobs=jobs,
             services=services.by_port,
-            parts=[imports.run, IndexKeeper(services).run],
+            parts=[
+                imports.run,
+                IndexKeeper(services).run,
+                SagaKeeper(services.sagas, SagaHolds(services.database)).run,
+            ],
         )
         settle()
         work = asyncio.ensure_future(worker.run(stop))

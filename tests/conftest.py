@@ -13,11 +13,15 @@ import pytest
 from sqlalchemy import create_engine, inspect, text
 from sqlalchemy.pool import NullPool
 
+from data import snapshots
 from data.database import Database
 from data.embedded import Engines
 from data.migrations import upgrade
 from data.transactions import SqlTransactions
 from domain.kernel import Principal, Work, uuid7
+
+# A test that changes tables stops the loop that would end a lingering snapshot, and would wait for it for ever.
+snapshots.LINGER_SECONDS = 0
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 

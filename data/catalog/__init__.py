@@ -2,6 +2,7 @@
 
 from data.catalog.categories import SqlCategoryReads
 from data.catalog.commands import SqlCatalogPolicies, SqlCategories, SqlProductHistory, SqlProducts, SqlSkus
+from data.catalog.offers import SqlOfferReads
 from data.catalog.products import SqlProductReads
 from data.catalog.tables import (
     category,
@@ -18,6 +19,7 @@ __all__ = [
     "SqlCatalogPolicies",
     "SqlCategories",
     "SqlCategoryReads",
+    "SqlOfferReads",
     "SqlProductHistory",
     "SqlProductReads",
     "SqlProducts",

@@ -8,11 +8,13 @@ from sqlalchemy import func, literal, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.catalog.offers import OFFERS, in_order
 from data.catalog.paths import below
 from data.catalog.tables import category, policy, product, product_version, sku
 from data.kernel import implements
 from domain.catalog.attributes import AttributeDefinition, inherited
 from domain.catalog.categories import Category, path_ids
+from domain.catalog.offers import Offer
 from domain.catalog.ports import (
     CatalogPolicies,
     Categories,
@@ -35,6 +37,9 @@ class SqlSkus:
             await self._session.execute(select(sku.c.product_id, sku.c.variant_id).where(sku.c.sku == wanted))
         ).one_or_none()
         return None if row is None else SkuRef(product_id=row.product_id, variant_id=row.variant_id)
+
+    async def offers(self, skus: Sequence[str]) -> list[Offer | None]:
+        return in_order((await self._session.execute(OFFERS, {"keys": list(skus)})).all(), skus)
 
     async def taken(self, skus: Sequence[str], product_id: UUID) -> str | None:
         used = select(sku.c.sku).where(sku.c.sku == func.any(list(skus)), sku.c.product_id != product_id)

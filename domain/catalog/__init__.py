@@ -44,6 +44,7 @@ from domain.catalog.events import (
 )
 from domain.catalog.hearing import subscriptions
 from domain.catalog.lifecycle import TRANSITIONS, IncompleteProduct, ProductState, ProductType
+from domain.catalog.offers import Offer, OfferReads
 from domain.catalog.parts import (
     AddProductImage,
     AddVariant,
@@ -138,6 +139,8 @@ __all__ = [
     "MarkProductSuspicious",
     "MoveCategory",
     "NewVariant",
+    "Offer",
+    "OfferReads",
     "Product",
     "ProductAttribute",
     "ProductContent",

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from domain.catalog.attributes import AttributeDefinition
 from domain.catalog.categories import Category
+from domain.catalog.offers import Offer
 from domain.catalog.products import Product
 from domain.kernel import Forbidden, Principal, uuid7
 
@@ -30,6 +31,10 @@ class Skus(Protocol):
     """Every SKU of the tenant that is in use, of products and variants together."""
 
     async def find(self, sku: str) -> SkuRef | None: ...
+
+    async def offers(self, skus: Sequence[str]) -> list[Offer | None]:
+        """Give what is offered under the SKUs, in their order, on sale or not; in one statement."""
+        ...
 
     async def taken(self, skus: Sequence[str], product_id: UUID) -> str | None:
         """Name one of the SKUs that another product already uses."""

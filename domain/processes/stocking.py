@@ -1,32 +1,177 @@
-"""Putting goods of the catalogue on the shelves of a store."""
+"""Putting goods of the catalogue on the shelves of stores, carrying them between stores, and choosing who sends them."""
 
-from domain.catalog import Skus
-from domain.inventory import AdjustStock, StockJournal, StockLevel, StockLevels, require_store
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID
+
+from domain.catalog import SkuRef, Skus
+from domain.inventory import (
+    AdjustStock,
+    AllocationSource,
+    AllocationStrategy,
+    HeldStock,
+    Lots,
+    MoveInventory,
+    Movement,
+    Movements,
+    ReceiveStock,
+    ReleaseStock,
+    Reservations,
+    ReserveStock,
+    StockChange,
+    StockClaim,
+    StockJournal,
+    StockLevel,
+    StockLevels,
+    Wanted,
+    allocate,
+    carry,
+    lot_of,
+    require_store,
+)
+from domain.inventory import release_stock as release
+from domain.inventory import reserve_stock as reserve
+from domain.jobs import JobQueue
 from domain.kernel import NotFound, Work
-from domain.tenancy import Stores
+from domain.tenancy import GeoLocation, Stores, StoreStatus, distance_km
 
 
 async def adjust_stock(
-    command: AdjustStock, work: Work, stores: Stores, skus: Skus, levels: StockLevels, journal: StockJournal
+    command: AdjustStock,
+    work: Work,
+    stores: Stores,
+    skus: Skus,
+    levels: StockLevels,
+    journal: StockJournal,
+    lots: Lots,
 ) -> StockLevel:
     """Change the stock of a SKU that the catalogue knows, in a store that the tenant has.
 
     Raises: NotFound, InsufficientStock, InvalidInput.
     """
-    require_store(work.actor, command.store_id)
-    if await stores.get(command.store_id) is None:
-        raise NotFound(kind="Store", id=str(command.store_id))
-    item = await skus.find(command.sku)
-    if item is None:
-        raise NotFound(kind="SKU", id=command.sku)
-    level = await levels.lock_or_create(
-        StockLevel(
-            tenant_id=work.tenant_id,
-            store_id=command.store_id,
-            sku=command.sku,
-            product_id=item.product_id,
-            variant_id=item.variant_id,
-        )
-    )
+    await _require_store(command.store_id, work, stores)
+    level = await _shelf(command.store_id, command.sku, await _item(command.sku, skus), work, levels)
     await journal.add(level.adjust(command.change, command.kind, command.reason, work))
+    if command.change < 0:
+        await lots.take({(level.store_id, level.sku): -command.change})
     return level
+
+
+async def receive_stock(
+    command: ReceiveStock,
+    work: Work,
+    stores: Stores,
+    skus: Skus,
+    levels: StockLevels,
+    journal: StockJournal,
+    lots: Lots,
+) -> StockLevel:
+    """Put a delivery on a shelf, and note its batch.
+
+    Raises: NotFound, InvalidInput.
+    """
+    await _require_store(command.store_id, work, stores)
+    level = await _shelf(command.store_id, command.sku, await _item(command.sku, skus), work, levels)
+    await journal.add(level.adjust(command.quantity, StockChange.PURCHASE, command.batch_lot, work))
+    if command.batch_lot is not None:
+        await lots.receive(lot_of(command, work))
+    return level
+
+
+async def move_inventory(
+    command: MoveInventory,
+    work: Work,
+    stores: Stores,
+    skus: Skus,
+    levels: StockLevels,
+    journal: StockJournal,
+    lots: Lots,
+    movements: Movements,
+) -> Movement:
+    """Carry units to another store of the tenant, the oldest lots first.
+
+    Raises: NotFound, InsufficientStock, InvalidInput.
+    """
+    both = sorted((command.from_store_id, command.to_store_id))
+    for store_id in both:
+        await _require_store(store_id, work, stores)
+    item = await _item(command.sku, skus)
+    shelves = {store_id: await _shelf(store_id, command.sku, item, work, levels) for store_id in both}
+    source, target = shelves[command.from_store_id], shelves[command.to_store_id]
+    movement, taken, put = carry(command, source, target, work)
+    await journal.add(taken)
+    await journal.add(put)
+    await lots.move((source.store_id, source.sku), target.store_id, command.quantity)
+    await movements.add(movement)
+    return movement
+
+
+async def reserve_stock(command: ReserveStock, work: Work, reservations: Reservations, queue: JobQueue) -> HeldStock:
+    """Reserve by hand, in stores where one works.
+
+    Raises: NotFound, InsufficientStock, ReservationEnded, InvalidInput.
+    """
+    for claim in command.claims:
+        require_store(work.actor, claim.store_id)
+    return await reserve(command, work, reservations, queue)
+
+
+async def release_stock(command: ReleaseStock, work: Work, reservations: Reservations) -> HeldStock:
+    """Release by hand what stores hold where one works.
+
+    Raises: NotFound.
+    """
+    known = (await reservations.of_orders([command.order_id])).get(command.order_id, ())
+    if not known or not all(work.actor.works_at(each.store_id) for each in known):
+        raise NotFound(kind="Reservation", id=str(command.order_id))
+    return await release(command, work, reservations)
+
+
+@dataclass(frozen=True, kw_only=True)
+class AllocateStock:
+    """Choose the stores that send an order; distances count where one knows where it goes."""
+
+    wanted: tuple[Wanted, ...]
+    strategy: AllocationStrategy = AllocationStrategy.NEAREST
+    destination: GeoLocation | None = None
+
+
+async def allocate_stock(
+    command: AllocateStock, work: Work, source: AllocationSource, stores: Stores
+) -> Sequence[StockClaim]:
+    """Say which units come from which open store, in two statements.
+
+    Raises: InsufficientStock.
+    """
+    sites = await source.sites(sorted({each.sku for each in command.wanted}))
+    places = {store.id: store.location for store in await stores.of_tenant(work.tenant_id, StoreStatus.ACTIVE)}
+    reachable = [
+        replace(site, distance_km=_distance(places[site.store_id], command.destination))
+        for site in sites
+        if site.store_id in places
+    ]
+    return allocate(command.wanted, reachable, command.strategy)
+
+
+def _distance(place: GeoLocation | None, destination: GeoLocation | None) -> float | None:
+    return distance_km(place, destination) if place and destination else None
+
+
+async def _require_store(store_id: UUID, work: Work, stores: Stores) -> None:
+    require_store(work.actor, store_id)
+    if await stores.get(store_id) is None:
+        raise NotFound(kind="Store", id=str(store_id))
+
+
+async def _item(sku: str, skus: Skus) -> SkuRef:
+    item = await skus.find(sku)
+    if item is None:
+        raise NotFound(kind="SKU", id=sku)
+    return item
+
+
+async def _shelf(store_id: UUID, sku: str, item: SkuRef, work: Work, levels: StockLevels) -> StockLevel:
+    blank = StockLevel(
+        tenant_id=work.tenant_id, store_id=store_id, sku=sku, product_id=item.product_id, variant_id=item.variant_id
+    )
+    return await levels.lock_or_create(blank)

@@ -108,12 +108,11 @@ class TestReads:
         connection = await database.snapshots.begin("SELECT 1")
         assert await connection.fetchval("SELECT current_setting('app.tenant_id', true)") in {None, ""}
         assert await connection.fetchval("SELECT current_user") == "agora_app"
-        database.snapshots.give_back(connection)
+        await database.snapshots.give_back(connection)
 
-    async def test_end_in_the_database_a_moment_later(
-        self, database: Database, database_url: str, tenant_id: UUID
-    ) -> None:
-        reads = database.reads(tenant_id)
+    async def test_end_in_the_database_a_moment_later(self, database_url: str, tenant_id: UUID) -> None:
+        lingering = await Database(database_url, linger_seconds=0.05).__aenter__()
+        reads = lingering.reads(tenant_id)
         backend = (await reads.text("SELECT pg_backend_pid() AS pid"))[0].pid
         await reads.close()
 
@@ -123,13 +122,14 @@ class TestReads:
             return found == ("idle",)
 
         await eventually(ended)
+        await lingering.__aexit__()
 
 
 class TestSnapshots:
     async def test_make_no_more_connections_than_allowed_and_give_everybody_a_turn(
         self, database_url: str, tenant_id: UUID
     ) -> None:
-        async with Database(database_url, read_pool=2) as small:
+        async with Database(database_url, read_pool=2, linger_seconds=0.05) as small:
 
             async def backend() -> int:
                 reads = small.reads(tenant_id)
@@ -141,7 +141,7 @@ class TestSnapshots:
             assert len(set(await asyncio.gather(*(backend() for _ in range(30))))) == 2
 
     async def test_lose_no_turn_to_who_gave_up_waiting(self, database_url: str, tenant_id: UUID) -> None:
-        async with Database(database_url, read_pool=1) as small:
+        async with Database(database_url, read_pool=1, linger_seconds=0.05) as small:
             holder, impatient = small.reads(tenant_id), small.reads(tenant_id)
             await holder.text("SELECT 1")
             waiting = asyncio.ensure_future(impatient.text("SELECT 2"))
@@ -154,7 +154,7 @@ class TestSnapshots:
             await patient.close()
 
     async def test_replace_connections_that_the_server_ended(self, database_url: str, tenant_id: UUID) -> None:
-        async with Database(database_url, read_pool=1) as small:
+        async with Database(database_url, read_pool=1, linger_seconds=0.05) as small:
             for _ in range(3):
                 reads = small.reads(tenant_id)
                 backend = (await reads.text("SELECT pg_backend_pid() AS pid"))[0].pid

@@ -13,8 +13,20 @@ from data.database import Database
 from data.sagas import SagaHolds
 from data.transactions import SqlTransactions
 from domain.codec import fingerprint
-from domain.kernel import DomainError, IdempotencyKeyReused, Work, uuid7
-from domain.sagas import ENDED, Process, ProcessUnfinished, Saga, SagaState, Step, TooLate, Waiting
+from domain.kernel import DomainError, IdempotencyKeyReused, NotFound, Work, uuid7
+from domain.sagas import (
+    ENDED,
+    Process,
+    ProcessUnfinished,
+    RetrySaga,
+    Saga,
+    SagaNotStuck,
+    SagaState,
+    Step,
+    TooLate,
+    Waiting,
+    retry_saga,
+)
 from server.sagas import Runner, SagaKeeper
 from tests.conftest import NOW
 from tests.events import RaiseTally, Tallies, Tally, eventually, raise_tally, running
@@ -237,8 +249,15 @@ class TestASaga:
             await stage.runner().start(EXAMPLE, saga)
         assert (await stage.finish(saga)).state is SagaState.STUCK
         stage.bank.failures = 0
-        assert await stage.runner().retry(saga.id, saga.tenant_id)
+        await stage.transactions.run(retry_saga, RetrySaga(id=saga.id), stage.work)
         assert (await stage.finish(saga)).state is SagaState.DONE
+
+    async def test_cannot_be_tried_again_unless_it_was_given_up(self, stage: Stage) -> None:
+        saga = await stage.runner().start(EXAMPLE, stage.saga())
+        with pytest.raises(SagaNotStuck):
+            await stage.transactions.run(retry_saga, RetrySaga(id=saga.id), stage.work)
+        with pytest.raises(NotFound):
+            await stage.transactions.run(retry_saga, RetrySaga(id=uuid7()), stage.work)
 
 
 class TestAKey:

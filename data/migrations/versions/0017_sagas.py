@@ -30,7 +30,7 @@ def upgrade() -> None:
         sa.Column("deadline", sa.DateTime(timezone=True), nullable=False),
         sa.Column("started_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("updated_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()),
-        sa.UniqueConstraint("tenant_id", "kind", "key", name="uq_saga_tenant_id"),
+        sa.UniqueConstraint("tenant_id", "kind", "key", name="uq_saga_tenant_id_kind_key"),
         sa.Index(
             "ix_saga_due_at", "due_at", postgresql_where=sa.text("state IN ('running', 'waiting', 'compensating')")
         ),

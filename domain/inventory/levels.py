@@ -1,14 +1,11 @@
-"""Stock: how many units of a SKU a store has, and every change of that number."""
+"""A stock level: how many units of a SKU a store has, how many of them are promised, and every change of both."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Protocol
 from uuid import UUID
 
-from domain.kernel import Aggregate, DomainError, Event, InvalidInput, NotFound, Principal, Work, event, uuid7
-from domain.paging import Page, PageRequest
+from domain.kernel import Aggregate, DomainError, Event, InvalidInput, Work, event, uuid7
 
 MAX_UNITS = 1_000_000_000
 
@@ -33,6 +30,13 @@ class StockChange(StrEnum):
     DAMAGE = "damage"
     COUNT = "count"
     IMPORT = "import"
+    RESERVATION = "reservation"
+    RELEASE = "release"
+    TRANSFER = "transfer"
+
+
+# These follow from reservations and movements; nobody books them by hand.
+_BY_RULE = frozenset({StockChange.RESERVATION, StockChange.RELEASE, StockChange.TRANSFER})
 
 
 @event("inventory.stock_adjusted")
@@ -65,6 +69,15 @@ class StockExhausted(Event):
     product_id: UUID
 
 
+@event("inventory.back_in_stock")
+@dataclass(frozen=True, kw_only=True)
+class StockReturned(Event):
+    store_id: UUID
+    sku: str
+    product_id: UUID
+    available: int
+
+
 @event("inventory.thresholds_changed")
 @dataclass(frozen=True, kw_only=True)
 class ThresholdsChanged(Event):
@@ -76,7 +89,10 @@ class ThresholdsChanged(Event):
 
 @dataclass(frozen=True, kw_only=True)
 class JournalEntry:
-    """One line of the stock journal; `balance_after` is the number on hand that it left."""
+    """One line of the stock journal; `balance_after` is the number on hand that it left.
+
+    Of one SKU in one store the quantity changes add up to what is on hand, the reserved changes to what is reserved.
+    """
 
     id: UUID = field(default_factory=uuid7)
     tenant_id: UUID
@@ -88,6 +104,8 @@ class JournalEntry:
     balance_after: int
     performed_by: UUID | None
     performed_at: datetime
+    reserved_change: int = 0
+    reference_id: UUID | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -118,8 +136,9 @@ class StockLevel(Aggregate):
         """
         if change == 0 or abs(change) > MAX_UNITS or self.on_hand + change > MAX_UNITS:
             raise InvalidInput(field="change", reason=f"it must not be zero, nor leave more than {MAX_UNITS:,} units")
-        if self.available + change < 0:
-            raise InsufficientStock(sku=self.sku, requested=-change, available=self.available)
+        if kind in _BY_RULE:
+            raise InvalidInput(field="kind", reason=f"{kind} is not booked by hand")
+        self._require(-change)
         before = self.available
         self.on_hand += change
         self.record(
@@ -134,17 +153,60 @@ class StockLevel(Aggregate):
             )
         )
         self._warn(before)
-        return JournalEntry(
-            tenant_id=self.tenant_id,
-            store_id=self.store_id,
-            sku=self.sku,
-            quantity_change=change,
-            kind=kind,
-            reason=reason,
-            balance_after=self.on_hand,
-            performed_by=work.actor.user_id,
-            performed_at=work.now,
+        return self._line(kind, work, change=change, reason=reason)
+
+    def reserve(self, units: int, reference_id: UUID, work: Work) -> JournalEntry:
+        """Promise units to somebody: they stay on hand and are no longer available.
+
+        Raises: InsufficientStock.
+        """
+        self._require(units)
+        before = self.available
+        self.reserved += units
+        self._warn(before)
+        return self._line(StockChange.RESERVATION, work, reserved=units, reference_id=reference_id)
+
+    def release(self, units: int, reference_id: UUID, work: Work) -> JournalEntry:
+        """Take a promise back."""
+        before = self.available
+        self.reserved -= units
+        if before == 0 < self.available:
+            self.record(
+                StockReturned(
+                    store_id=self.store_id, sku=self.sku, product_id=self.product_id, available=self.available
+                )
+            )
+        return self._line(StockChange.RELEASE, work, reserved=-units, reference_id=reference_id)
+
+    def consume(self, units: int, reference_id: UUID, work: Work) -> JournalEntry:
+        """Let promised units leave the shelf; what is available stays the same."""
+        self.on_hand -= units
+        self.reserved -= units
+        return self._line(StockChange.SALE, work, change=-units, reserved=-units, reference_id=reference_id)
+
+    def move(self, change: int, reference_id: UUID, reason: str | None, work: Work) -> JournalEntry:
+        """Take units from the shelf for another one, or put there what another gave.
+
+        Raises: InsufficientStock, InvalidInput.
+        """
+        if self.on_hand + change > MAX_UNITS:
+            raise InvalidInput(field="quantity", reason=f"a shelf holds {MAX_UNITS:,} units at most")
+        self._require(-change)
+        before = self.available
+        self.on_hand += change
+        self.record(
+            StockAdjusted(
+                store_id=self.store_id,
+                sku=self.sku,
+                product_id=self.product_id,
+                change=change,
+                on_hand=self.on_hand,
+                available=self.available,
+                reason=reason,
+            )
         )
+        self._warn(before)
+        return self._line(StockChange.TRANSFER, work, change=change, reason=reason, reference_id=reference_id)
 
     def set_thresholds(self, reorder_point: int, reorder_quantity: int) -> None:
         """Say at which number a reorder is due, and how many units it is for.
@@ -177,82 +239,30 @@ class StockLevel(Aggregate):
         if self.available == 0 < before:
             self.record(StockExhausted(store_id=self.store_id, sku=self.sku, product_id=self.product_id))
 
+    def _require(self, units: int) -> None:
+        if units > self.available:
+            raise InsufficientStock(sku=self.sku, requested=units, available=self.available)
 
-class StockLevels(Protocol):
-    """Stock levels for change: what is given is locked until the transaction ends."""
-
-    async def lock(self, store_id: UUID, sku: str) -> StockLevel | None: ...
-
-    async def lock_or_create(self, blank: StockLevel) -> StockLevel: ...
-
-
-class StockJournal(Protocol):
-    """The append-only journal."""
-
-    async def add(self, entry: JournalEntry) -> None: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class StockFilter:
-    """Which levels of a store are wanted; `sku_prefix` and `low_only` narrow them."""
-
-    store_id: UUID
-    sku_prefix: str | None = None
-    low_only: bool = False
-
-
-class StockReads(Protocol):
-    """Batch reads, each in the order of its keys."""
-
-    async def by_product(self, product_ids: Sequence[UUID]) -> list[Any]: ...
-
-    async def by_sku(self, skus: Sequence[str], store_id: UUID | None) -> list[Any]: ...
-
-    async def by_key(self, keys: Sequence[tuple[UUID, str]]) -> list[Any | None]: ...
-
-    async def by_id(self, ids: Sequence[UUID]) -> list[Any | None]: ...
-
-    async def levels(self, wanted: StockFilter, page: PageRequest) -> Page[Any]: ...
-
-    async def journal(self, store_id: UUID, sku: str, page: PageRequest) -> Page[Any]: ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdjustStock:
-    """Change the number on hand by `change` units."""
-
-    store_id: UUID
-    sku: str
-    change: int
-    kind: StockChange = StockChange.ADJUSTMENT
-    reason: str | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class UpdateStockThresholds:
-    """Set the reorder point and quantity of one SKU in one store."""
-
-    store_id: UUID
-    sku: str
-    reorder_point: int
-    reorder_quantity: int
-    expected_version: int | None = None
-
-
-def require_store(actor: Principal, store_id: UUID) -> None:
-    """Refuse whoever does not work at the store, as though it did not exist.
-
-    Raises: NotFound.
-    """
-    if not actor.works_at(store_id):
-        raise NotFound(kind="Store", id=str(store_id))
-
-
-async def update_stock_thresholds(command: UpdateStockThresholds, work: Work, levels: StockLevels) -> StockLevel:
-    require_store(work.actor, command.store_id)
-    level = await levels.lock(command.store_id, command.sku)
-    if level is None:
-        raise NotFound(kind="StockLevel", id=command.sku)
-    level.expect_version(command.expected_version)
-    level.set_thresholds(command.reorder_point, command.reorder_quantity)
-    return level
+    def _line(
+        self,
+        kind: StockChange,
+        work: Work,
+        *,
+        change: int = 0,
+        reserved: int = 0,
+        reason: str | None = None,
+        reference_id: UUID | None = None,
+    ) -> JournalEntry:
+        return JournalEntry(
+            tenant_id=self.tenant_id,
+            store_id=self.store_id,
+            sku=self.sku,
+            quantity_change=change,
+            kind=kind,
+            reason=reason,
+            balance_after=self.on_hand,
+            performed_by=work.actor.user_id,
+            performed_at=work.now,
+            reserved_change=reserved,
+            reference_id=reference_id,
+        )

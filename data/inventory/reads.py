@@ -1,82 +1,28 @@
-"""Stock levels and their journal in PostgreSQL."""
+"""What is read of stock, in batches and in pages."""
 
 from collections.abc import Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    CheckConstraint,
-    Column,
-    Index,
-    Integer,
-    Text,
-    UniqueConstraint,
-    Uuid,
-    bindparam,
-    func,
-    insert,
-    or_,
-    select,
-    tuple_,
-)
+from sqlalchemy import Integer, Text, Uuid, bindparam, case, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
-from data.kernel import Choice, implements, map_aggregate, refuses, tenant_table, timestamp
+from data.inventory.tables import journal, lot, movement, reservation, stock_level
+from data.kernel import implements
 from data.paging import Listing, equals
 from data.statements import Statement
 from domain.inventory import (
-    InsufficientStock,
-    JournalEntry,
-    StockChange,
+    AllocationSource,
+    ReservationFilter,
+    ReservationReads,
+    ReservationState,
+    Site,
     StockFilter,
-    StockJournal,
-    StockLevel,
-    StockLevels,
     StockReads,
 )
 from domain.paging import Page, PageRequest
-
-stock_level = tenant_table(
-    "inventory",
-    "stock_level",
-    Column("store_id", Uuid, nullable=False),
-    Column("sku", Text, nullable=False),
-    Column("product_id", Uuid, nullable=False),
-    Column("variant_id", Uuid),
-    Column("on_hand", Integer, nullable=False),
-    Column("reserved", Integer, nullable=False),
-    Column("reorder_point", Integer, nullable=False),
-    Column("reorder_quantity", Integer, nullable=False),
-    CheckConstraint("on_hand >= 0", name="on_hand_not_negative"),
-    CheckConstraint("reserved BETWEEN 0 AND on_hand", name="reserved_within_on_hand"),
-    UniqueConstraint("tenant_id", "store_id", "sku"),
-    Index("ix_stock_level_product_id", "tenant_id", "product_id"),
-    Index("ix_stock_level_sku", "tenant_id", "sku"),
-)
-
-journal = tenant_table(
-    "inventory",
-    "journal",
-    Column("store_id", Uuid, nullable=False),
-    Column("sku", Text, nullable=False),
-    Column("quantity_change", Integer, nullable=False),
-    Column("kind", Choice(StockChange), nullable=False),
-    Column("reason", Text),
-    Column("balance_after", Integer, nullable=False),
-    Column("performed_by", Uuid),
-    timestamp("performed_at"),
-    Index("ix_journal_store_id_sku", "tenant_id", "store_id", "sku", "id"),
-    root=False,
-)
-
-map_aggregate(StockLevel, stock_level)
-
-# The constraint is the last line of defence: the aggregate refuses first, with exact numbers.
-for constraint in ("on_hand_not_negative", "reserved_within_on_hand"):
-    refuses(f"ck_stock_level_{constraint}", lambda _: InsufficientStock(sku="", requested=0, available=0))
 
 _PRODUCT_IDS = bindparam("keys", type_=ARRAY(Uuid))
 _SKUS = bindparam("keys", type_=ARRAY(Text))
@@ -118,33 +64,34 @@ _LEVELS = Listing(
     low_only=_is_low.element,
 )
 _JOURNAL = Listing(select(journal), [journal.c.id.desc()], **equals(journal.c.store_id, journal.c.sku))
-
-
-@implements(StockLevels)
-class SqlStockLevels:
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def lock(self, store_id: UUID, sku: str) -> StockLevel | None:
-        wanted = select(StockLevel).filter_by(store_id=store_id, sku=sku).with_for_update()
-        return (await self._session.scalars(wanted)).one_or_none()
-
-    async def lock_or_create(self, blank: StockLevel) -> StockLevel:
-        values = {column.name: getattr(blank, column.name) for column in stock_level.c if hasattr(blank, column.name)}
-        await self._session.execute(upsert(stock_level).values(values).on_conflict_do_nothing())
-        level = await self.lock(blank.store_id, blank.sku)
-        assert level is not None  # noqa: S101 — it was there, or the statement before has made it.
-        return level
-
-
-@implements(StockJournal)
-class SqlStockJournal:
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def add(self, entry: JournalEntry) -> None:
-        values = {column.name: getattr(entry, column.name) for column in journal.c}
-        await self._session.execute(insert(journal).values(values))
+_remaining = case(
+    (reservation.c.state == ReservationState.ACTIVE, reservation.c.quantity - reservation.c.consumed), else_=0
+)
+_reservation = select(reservation, _remaining.label("remaining"))
+_RESERVATIONS = Listing(
+    _reservation,
+    [reservation.c.id.desc()],
+    **equals(reservation.c.store_id, reservation.c.sku, reservation.c.order_id, reservation.c.state),
+)
+_LOTS = Listing(select(lot), [lot.c.received_at, lot.c.id], **equals(lot.c.store_id, lot.c.sku))
+_MOVEMENTS = Listing(
+    select(movement).where(or_(movement.c.from_store_id == _STORE, movement.c.to_store_id == _STORE)),
+    [movement.c.id.desc()],
+    **equals(movement.c.sku),
+)
+_OPEN_LOTS = Statement(
+    select(lot)
+    .where(lot.c.store_id == bindparam("store_id"), lot.c.sku == bindparam("sku"), lot.c.quantity_remaining > 0)
+    .order_by(lot.c.received_at, lot.c.id)
+)
+_oldest = (
+    select(func.min(lot.c.received_at))
+    .where(lot.c.store_id == stock_level.c.store_id, lot.c.sku == stock_level.c.sku, lot.c.quantity_remaining > 0)
+    .scalar_subquery()
+)
+_sites = select(stock_level.c.store_id, stock_level.c.sku, _available, _oldest.label("oldest")).where(
+    stock_level.c.sku == func.any(_SKUS), stock_level.c.on_hand > stock_level.c.reserved
+)
 
 
 @implements(StockReads)
@@ -178,3 +125,46 @@ class SqlStockReads:
 
     async def journal(self, store_id: UUID, sku: str, page: PageRequest) -> Page[Any]:
         return await _JOURNAL.page(self._reads, page, store_id=store_id, sku=sku)
+
+    async def lots(self, store_id: UUID, sku: str, page: PageRequest) -> Page[Any]:
+        return await _LOTS.page(self._reads, page, store_id=store_id, sku=sku)
+
+    async def open_lots(self, store_id: UUID, sku: str) -> Sequence[Any]:
+        return await self._reads.rows(_OPEN_LOTS, store_id=store_id, sku=sku)
+
+    async def movements(self, store_id: UUID, sku: str | None, page: PageRequest) -> Page[Any]:
+        return await _MOVEMENTS.page(self._reads, page, store_id=store_id, sku=sku)
+
+
+@implements(ReservationReads)
+class SqlReservationReads:
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def listed(self, wanted: ReservationFilter, page: PageRequest) -> Page[Any]:
+        return await _RESERVATIONS.page(
+            self._reads,
+            page,
+            store_id=wanted.store_id,
+            sku=wanted.sku,
+            order_id=wanted.order_id,
+            state=wanted.state,
+        )
+
+
+@implements(AllocationSource)
+class SqlAllocationSource:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def sites(self, skus: Sequence[str]) -> Sequence[Site]:
+        available: dict[UUID, dict[str, int]] = {}
+        oldest: dict[UUID, dict[str, Any]] = {}
+        for row in await self._session.execute(_sites, {"keys": list(skus)}):
+            available.setdefault(row.store_id, {})[row.sku] = row.available
+            if row.oldest is not None:
+                oldest.setdefault(row.store_id, {})[row.sku] = row.oldest
+        return [
+            Site(store_id=store_id, available=units, oldest=oldest.get(store_id, {}))
+            for store_id, units in available.items()
+        ]

@@ -1,0 +1,214 @@
+"""Payments, refunds, disputes, holds and kept methods, for change."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import and_, exists, func, select, true
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from data.kernel import implements
+from data.payments.locking import lock
+from data.payments.tables import dispute, escrow_hold, payment, policy, refund
+from domain.payments import (
+    Dispute,
+    Disputes,
+    DisputeState,
+    EscrowHold,
+    EscrowHolds,
+    FraudFacts,
+    FraudReads,
+    FraudRequest,
+    MethodKind,
+    Payment,
+    PaymentPolicy,
+    Payments,
+    PaymentState,
+    Policies,
+    Refund,
+    Refunds,
+    SavedMethod,
+    SavedMethods,
+)
+
+_POLICY = [column.name for column in policy.c if column.name not in {"created_at", "updated_at"}]
+
+
+@implements(Payments)
+class SqlPayments:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, added: Payment) -> None:
+        self._session.add(added)
+
+    async def get(self, payment_id: UUID) -> Payment | None:
+        return await self._session.get(Payment, payment_id)
+
+    async def lock(self, payment_id: UUID) -> Payment | None:
+        return await lock(self._session, Payment, payment_id)
+
+    async def by_order(self, order_id: UUID) -> Sequence[Payment]:
+        wanted = select(Payment).filter_by(order_id=order_id).order_by(payment.c.id).with_for_update()
+        return (await self._session.scalars(wanted)).all()
+
+    async def by_reference(self, provider: str, reference: str) -> Payment | None:
+        wanted = select(Payment).filter_by(provider=provider, reference=reference).with_for_update()
+        return (await self._session.scalars(wanted)).one_or_none()
+
+    async def waiting(self, since: datetime, until: datetime) -> Sequence[Payment]:
+        wanted = select(Payment).where(
+            payment.c.state == PaymentState.PENDING,
+            payment.c.method_kind.in_([MethodKind.CARD, MethodKind.WALLET]),
+            payment.c.opened_at >= since,
+            payment.c.opened_at < until,
+        )
+        return (await self._session.scalars(wanted.order_by(payment.c.id).with_for_update(skip_locked=True))).all()
+
+
+@implements(Refunds)
+class SqlRefunds:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, added: Refund) -> None:
+        self._session.add(added)
+
+    async def find(self, refund_id: UUID) -> Refund | None:
+        return await self._session.get(Refund, refund_id)
+
+    async def payment_of(self, refund_id: UUID) -> UUID | None:
+        return await self._session.scalar(select(refund.c.payment_id).where(refund.c.id == refund_id))
+
+    async def lock(self, refund_id: UUID) -> Refund | None:
+        return await lock(self._session, Refund, refund_id)
+
+
+@implements(Disputes)
+class SqlDisputes:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, added: Dispute) -> None:
+        self._session.add(added)
+
+    async def payment_of(self, dispute_id: UUID) -> UUID | None:
+        return await self._session.scalar(select(dispute.c.payment_id).where(dispute.c.id == dispute_id))
+
+    async def by_reference(self, provider: str, reference: str) -> Dispute | None:
+        wanted = select(Dispute).filter_by(provider=provider, reference=reference).with_for_update()
+        return (await self._session.scalars(wanted)).one_or_none()
+
+    async def lock(self, dispute_id: UUID) -> Dispute | None:
+        return await lock(self._session, Dispute, dispute_id)
+
+    async def are_open(self, payment_id: UUID, but: UUID) -> bool:
+        others = and_(
+            dispute.c.payment_id == payment_id,
+            dispute.c.id != but,
+            dispute.c.state.in_([DisputeState.OPENED, DisputeState.EVIDENCE]),
+        )
+        return bool(await self._session.scalar(select(exists().where(others))))
+
+
+@implements(EscrowHolds)
+class SqlEscrowHolds:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, *holds: EscrowHold) -> None:
+        self._session.add_all(holds)
+
+    async def of_order(self, order_id: UUID) -> Sequence[EscrowHold]:
+        return await self._locked(select(EscrowHold).filter_by(order_id=order_id))
+
+    async def of_payment(self, payment_id: UUID) -> Sequence[EscrowHold]:
+        return await self._locked(select(EscrowHold).filter_by(payment_id=payment_id))
+
+    async def _locked(self, wanted: Any) -> Sequence[EscrowHold]:
+        return (await self._session.scalars(wanted.order_by(escrow_hold.c.id).with_for_update())).all()
+
+
+@implements(SavedMethods)
+class SqlSavedMethods:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def of_user(self, user_id: UUID) -> Sequence[SavedMethod]:
+        wanted = select(SavedMethod).filter_by(user_id=user_id).with_for_update()
+        return sorted((await self._session.scalars(wanted)).all(), key=lambda method: method.id)
+
+    def add(self, method: SavedMethod) -> None:
+        self._session.add(method)
+
+    async def remove(self, method: SavedMethod) -> None:
+        await self._session.delete(method)
+
+
+@implements(Policies)
+class SqlPolicies:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def current(self, tenant_id: UUID) -> PaymentPolicy:
+        found = (await self._session.scalars(select(PaymentPolicy))).one_or_none()
+        return found or PaymentPolicy(id=tenant_id, tenant_id=tenant_id)
+
+    async def lock_or_create(self, tenant_id: UUID) -> PaymentPolicy:
+        blank = PaymentPolicy(id=tenant_id, tenant_id=tenant_id)
+        values = {name: getattr(blank, name) for name in _POLICY}
+        await self._session.execute(upsert(policy).values(values).on_conflict_do_nothing())
+        return (await self._session.scalars(select(PaymentPolicy).with_for_update())).one()
+
+
+@implements(FraudReads)
+class SqlFraudReads:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def gather(self, request: FraudRequest) -> tuple[FraudFacts, PaymentPolicy | None]:
+        user, card = _of_user(request), _of_card(request)
+        rules = select(*(policy.c[name].label(f"policy_{name}") for name in _POLICY)).subquery()
+        wanted = select(user, card, rules).select_from(user.join(card, true()).outerjoin(rules, true()))
+        row = (await self._session.execute(wanted)).mappings().one()
+        facts = FraudFacts(**{name: int(row[name] or 0) for name in FraudFacts.__dataclass_fields__})
+        if row["policy_id"] is None:
+            return facts, None
+        return facts, PaymentPolicy(**{name: row[f"policy_{name}"] for name in _POLICY})
+
+
+def _of_user(request: FraudRequest) -> Any:
+    table = payment.c
+    hour, day = request.at - timedelta(hours=1), request.at - timedelta(days=1)
+    paid = table.captured_at.is_not(None)
+    disputed = exists().where(dispute.c.payment_id == table.id)
+    return (
+        select(
+            func.count().filter(table.opened_at > hour).label("user_payments_hour"),
+            func.count().filter(table.opened_at > day).label("user_payments_day"),
+            func.count().filter(table.opened_at > day, table.state == PaymentState.FAILED).label("user_failures_day"),
+            func.count().filter(paid).label("user_paid_count"),
+            func.avg(table.amount_minor)
+            .filter(paid, table.currency == request.amount.currency)
+            .label("user_average_minor"),
+            func.count().filter(disputed).label("user_disputes"),
+        )
+        .where(table.user_id == request.user_id)
+        .subquery()
+    )
+
+
+def _of_card(request: FraudRequest) -> Any:
+    table = payment.c
+    hour = request.at - timedelta(hours=1)
+    return (
+        select(
+            func.count().filter(table.opened_at > hour).label("card_payments_hour"),
+            func.count().filter(table.opened_at > hour, table.state == PaymentState.FAILED).label("card_failures_hour"),
+            func.count(table.user_id.distinct()).label("card_users"),
+        )
+        .where(table.fingerprint == request.method.fingerprint)
+        .subquery()
+    )

@@ -1,0 +1,150 @@
+"""Payouts and reconciliation, for change."""
+
+from collections.abc import Sequence
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, select, union_all
+from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from data.kernel import implements
+from data.payments.locking import lock
+from data.payments.tables import entry, payment, payout, payout_account, refund, settlement
+from domain.money import Money
+from domain.payments import (
+    AccountKind,
+    Discrepancy,
+    Movement,
+    MovementKind,
+    Payout,
+    PayoutAccount,
+    PayoutAccounts,
+    Payouts,
+    PayoutState,
+    ReconciliationRun,
+    Reconciliations,
+    RefundState,
+    Settlement,
+    Settlements,
+)
+
+
+@implements(PayoutAccounts)
+class SqlPayoutAccounts:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, account: PayoutAccount) -> None:
+        self._session.add(account)
+
+    async def of_seller(self, seller_id: UUID, currency: str) -> PayoutAccount | None:
+        wanted = select(PayoutAccount).filter_by(seller_id=seller_id, currency=currency).with_for_update()
+        return (await self._session.scalars(wanted)).one_or_none()
+
+    async def with_earnings(self, minimum_minor: int, limit: int) -> Sequence[PayoutAccount]:
+        name = func.concat(f"{AccountKind.SELLER_PAYABLE}:", payout_account.c.seller_id)
+        owed = (
+            select(-func.sum(entry.c.amount_minor))
+            .where(entry.c.account == name, entry.c.currency == payout_account.c.currency)
+            .scalar_subquery()
+        )
+        wanted = select(PayoutAccount).where(payout_account.c.is_active, owed >= minimum_minor)
+        ordered = wanted.order_by(payout_account.c.id).limit(limit).with_for_update(skip_locked=True)
+        return (await self._session.scalars(ordered)).all()
+
+
+@implements(Payouts)
+class SqlPayouts:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, *payouts: Payout) -> None:
+        self._session.add_all(payouts)
+
+    async def lock(self, payout_id: UUID) -> Payout | None:
+        return await lock(self._session, Payout, payout_id)
+
+    async def due(self, day: date, limit: int) -> Sequence[Payout]:
+        waiting = (PayoutState.SCHEDULED, PayoutState.PROCESSING)
+        wanted = select(Payout).where(payout.c.state.in_(waiting), payout.c.scheduled_for <= day)
+        ordered = wanted.order_by(payout.c.scheduled_for, payout.c.id).limit(limit)
+        return (await self._session.scalars(ordered.with_for_update(skip_locked=True))).all()
+
+
+@implements(Reconciliations)
+class SqlReconciliations:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def booked(self, provider: str, since: datetime, until: datetime) -> list[Movement]:
+        return await self._movements(provider, lambda _reference, at: and_(at >= since, at < until))
+
+    async def known(self, provider: str, references: Sequence[str]) -> list[Movement]:
+        wanted = literal(list(references), ARRAY(Text))
+        return await self._movements(provider, lambda reference, _at: reference == func.any(wanted))
+
+    async def by_digest(self, provider: str, digest: str) -> ReconciliationRun | None:
+        wanted = select(ReconciliationRun).filter_by(provider=provider, digest=digest)
+        return (await self._session.scalars(wanted)).one_or_none()
+
+    def add(self, run: ReconciliationRun, discrepancies: Sequence[Discrepancy]) -> None:
+        self._session.add(run)
+        self._session.add_all(discrepancies)
+
+    async def lock(self, discrepancy_id: UUID) -> Discrepancy | None:
+        return await lock(self._session, Discrepancy, discrepancy_id)
+
+    async def _movements(self, provider: str, where: Any) -> list[Movement]:
+        sides = (
+            _side(MovementKind.CHARGE, payment, payment.c.captured_at, payment.c.fee_minor),
+            _side(MovementKind.REFUND, refund, refund.c.settled_at, literal(0)).where(
+                refund.c.state == RefundState.COMPLETED
+            ),
+            _side(MovementKind.PAYOUT, payout, payout.c.paid_at, payout.c.fee_minor),
+        )
+        tables = ((payment, payment.c.captured_at), (refund, refund.c.settled_at), (payout, payout.c.paid_at))
+        wanted = union_all(
+            *(
+                side.where(table.c.provider == provider, at.is_not(None), where(table.c.reference, at))
+                for side, (table, at) in zip(sides, tables, strict=True)
+            )
+        )
+        return [
+            Movement(
+                MovementKind(row.kind),
+                row.reference,
+                Money(row.amount_minor, row.currency),
+                Money(row.fee_minor, row.currency),
+                row.at,
+            )
+            for row in await self._session.execute(wanted)
+        ]
+
+
+@implements(Settlements)
+class SqlSettlements:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    def add(self, *settlements: Settlement) -> None:
+        self._session.add_all(settlements)
+
+    async def of_day(self, provider: str, day: date) -> Sequence[Settlement]:
+        wanted = select(Settlement).filter_by(provider=provider, day=day).order_by(settlement.c.currency)
+        return (await self._session.scalars(wanted)).all()
+
+    async def lock(self, settlement_id: UUID) -> Settlement | None:
+        return await lock(self._session, Settlement, settlement_id)
+
+
+def _side(kind: MovementKind, table: Any, at: Any, fee: ColumnElement[int]) -> Select[Any]:
+    return select(
+        literal(str(kind)).label("kind"),
+        table.c.reference,
+        table.c.amount_minor,
+        table.c.currency,
+        fee.label("fee_minor"),
+        at.label("at"),
+    ).where(table.c.reference.is_not(None))

@@ -1,0 +1,264 @@
+"""Refunds: set aside first, then sent by the provider, then settled; in between the money is owed to the buyer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+from uuid import UUID
+
+from domain.kernel import Aggregate, Event, NotFound, Transitions, Work, event, uuid7
+from domain.money import Money
+from domain.payments.escrow import EscrowHolds, TakenBack, take_back
+from domain.payments.ledger import Ledger
+from domain.payments.payment import Payment, Payments, locked
+from domain.payments.postings import refund_failed_posting, refund_posting, refund_settled_posting
+from domain.payments.splits import RefundPart
+
+
+class RefundState(StrEnum):
+    """Where a refund stands."""
+
+    PENDING = "pending"
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+REFUND_STATES = Transitions(
+    "Refund",
+    RefundState.PENDING,
+    {
+        RefundState.PENDING: {RefundState.COMPLETED, RefundState.FAILED},
+        RefundState.COMPLETED: (),
+        RefundState.FAILED: (),
+    },
+)
+
+
+@event("payment.refund_requested")
+@dataclass(frozen=True, kw_only=True)
+class RefundRequested(Event):
+    payment_id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    reason: str | None
+
+
+@event("payment.refund_failed")
+@dataclass(frozen=True, kw_only=True)
+class RefundFailed(Event):
+    payment_id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    failure: str
+
+
+@dataclass(eq=False, kw_only=True)
+class Refund(Aggregate):
+    """Money on its way back to a buyer; its id is the key under which the provider is asked, hence once."""
+
+    payment_id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    parts: tuple[RefundPart, ...]
+    taken: tuple[TakenBack, ...]
+    reason: str | None = None
+    state: RefundState = RefundState.PENDING
+    provider: str
+    reference: str | None = None
+    failure: str | None = None
+    requested_by: UUID | None = None
+    requested_at: datetime
+    settled_at: datetime | None = None
+
+    @property
+    def amount(self) -> Money:
+        return Money(self.amount_minor, self.currency)
+
+    def request(self) -> None:
+        """Note that it is wanted."""
+        self.record(
+            RefundRequested(
+                payment_id=self.payment_id,
+                order_id=self.order_id,
+                amount_minor=self.amount_minor,
+                currency=self.currency,
+                reason=self.reason,
+            )
+        )
+
+    def complete(self, reference: str, work: Work) -> bool:
+        """Note that the provider has sent the money; says whether that is news.
+
+        Raises: InvalidStateTransition after a failure.
+        """
+        if self.state is RefundState.COMPLETED:
+            return False
+        self.state = REFUND_STATES.check(self.state, RefundState.COMPLETED)
+        self.reference = reference
+        self.settled_at = work.now
+        return True
+
+    def fail(self, failure: str, work: Work) -> bool:
+        """Note that the provider refused for good; says whether that is news.
+
+        Raises: InvalidStateTransition after the money was sent.
+        """
+        if self.state is RefundState.FAILED:
+            return False
+        self.state = REFUND_STATES.check(self.state, RefundState.FAILED)
+        self.failure = failure[:500]
+        self.settled_at = work.now
+        self.record(
+            RefundFailed(
+                payment_id=self.payment_id,
+                order_id=self.order_id,
+                amount_minor=self.amount_minor,
+                currency=self.currency,
+                failure=self.failure,
+            )
+        )
+        return True
+
+
+class Refunds(Protocol):
+    """Refunds for change; what is given is locked until the transaction ends."""
+
+    def add(self, refund: Refund) -> None: ...
+
+    async def lock(self, refund_id: UUID) -> Refund | None: ...
+
+    async def find(self, refund_id: UUID) -> Refund | None:
+        """Read a refund without locking it."""
+        ...
+
+    async def payment_of(self, refund_id: UUID) -> UUID | None:
+        """Say which payment must be locked before a refund."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundPayment:
+    """Give money back: all that is left, or an amount spread over all parts, or the parts that are named.
+
+    `refundId` lets a caller choose the refund's id, so that asking again is asking once.
+    """
+
+    payment_id: UUID
+    amount: Money | None = None
+    reason: str | None = None
+    parts: tuple[RefundPart, ...] = ()
+    refund_id: UUID | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteRefund:
+    """Say that the provider has sent a refund."""
+
+    refund_id: UUID
+    reference: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailRefund:
+    """Say that the provider refused a refund for good."""
+
+    refund_id: UUID
+    failure: str
+
+
+async def request_refund(
+    command: RefundPayment,
+    work: Work,
+    payments: Payments,
+    refunds: Refunds,
+    holds: EscrowHolds,
+    ledger: Ledger,
+) -> Refund:
+    """Set money aside for the buyer; whoever talks to the provider sends it then, with the refund's id as key.
+
+    Raises: NotFound, RefundExceedsPayment, CurrencyMismatch, InvalidInput.
+    """
+    payment = await locked(payments, command.payment_id)
+    if command.refund_id is not None:
+        # The payment's lock makes sure that nobody else is asking for the same refund at this moment.
+        known = await refunds.find(command.refund_id)
+        if known is not None and known.payment_id == payment.id:
+            return known
+    parts = payment.parts_for(command.amount, command.parts)
+    total = payment.begin_refund(parts)
+    taken = take_back(await holds.of_payment(payment.id), parts)
+    refund = _refund(command, payment, total, parts, taken, work)
+    refund.request()
+    refunds.add(refund)
+    await ledger.post(refund_posting(payment, refund.id, parts, taken, work))
+    return refund
+
+
+async def complete_refund(
+    command: CompleteRefund, work: Work, payments: Payments, refunds: Refunds, ledger: Ledger
+) -> Refund:
+    """Note that a refund was sent; said twice, it is noted once.
+
+    Raises: NotFound, InvalidStateTransition.
+    """
+    payment, refund = await _both(command.refund_id, payments, refunds)
+    if refund.complete(command.reference, work):
+        payment.end_refund(refund.id, refund.parts, succeeded=True)
+        await ledger.post(refund_settled_posting(payment, refund.id, refund.amount_minor, work))
+    return refund
+
+
+async def fail_refund(
+    command: FailRefund, work: Work, payments: Payments, refunds: Refunds, holds: EscrowHolds, ledger: Ledger
+) -> Refund:
+    """Note that a refund was refused for good: everybody has again what was theirs.
+
+    Raises: NotFound, InvalidStateTransition.
+    """
+    payment, refund = await _both(command.refund_id, payments, refunds)
+    if refund.fail(command.failure, work):
+        payment.end_refund(refund.id, refund.parts, succeeded=False)
+        by_sub_order = {hold.sub_order_id: hold for hold in await holds.of_payment(payment.id)}
+        for taken in refund.taken:
+            by_sub_order[taken.sub_order_id].restore(taken)
+        await ledger.post(refund_failed_posting(payment, refund.id, refund.parts, refund.taken, work))
+    return refund
+
+
+async def _both(refund_id: UUID, payments: Payments, refunds: Refunds) -> tuple[Payment, Refund]:
+    # Everybody locks the payment before its refunds, or two could wait for each other.
+    payment_id = await refunds.payment_of(refund_id)
+    if payment_id is None:
+        raise NotFound(kind="Refund", id=str(refund_id))
+    payment = await locked(payments, payment_id)
+    refund = await refunds.lock(refund_id)
+    assert refund is not None  # noqa: S101 — refunds are never taken away.
+    return payment, refund
+
+
+def _refund(
+    command: RefundPayment,
+    payment: Payment,
+    amount_minor: int,
+    parts: Sequence[RefundPart],
+    taken: Sequence[TakenBack],
+    work: Work,
+) -> Refund:
+    return Refund(
+        id=command.refund_id or uuid7(),
+        tenant_id=payment.tenant_id,
+        payment_id=payment.id,
+        order_id=payment.order_id,
+        amount_minor=amount_minor,
+        currency=payment.currency,
+        parts=tuple(parts),
+        taken=tuple(taken),
+        reason=command.reason,
+        provider=payment.provider,
+        requested_by=work.actor.user_id,
+        requested_at=work.now,
+    )

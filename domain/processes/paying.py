@@ -1,0 +1,282 @@
+"""Money on its way: what is asked of payment providers after a change, and what they tell by themselves."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, time
+from typing import Any
+from uuid import UUID
+
+from domain.jobs import JobQueue, Jobs
+from domain.kernel import Envelope, Subscriptions, Work
+from domain.orders import Order, Orders, OrderState
+from domain.payments.disputes import CloseDispute, Disputes, OpenDispute, close_dispute, open_dispute
+from domain.payments.escrow import EscrowHolds
+from domain.payments.ledger import Ledger
+from domain.payments.paying_out import (
+    BeginPayout,
+    CompletePayout,
+    FailPayout,
+    begin_payout,
+    complete_payout,
+    fail_payout,
+)
+from domain.payments.payment import OVER, Payment, Payments, PaymentState
+from domain.payments.payouts import Payouts
+from domain.payments.policy import Policies
+from domain.payments.providers import (
+    PaymentProvider,
+    ProviderEvent,
+    ProviderFact,
+    ProviderRefused,
+    RefundOutcome,
+    RefundStatus,
+    TransferOutcome,
+    TransferStatus,
+)
+from domain.payments.refunds import (
+    CompleteRefund,
+    FailRefund,
+    RefundPayment,
+    Refunds,
+    RefundState,
+    complete_refund,
+    fail_refund,
+    request_refund,
+)
+from domain.payments.releasing import ProviderReport, apply_report
+from domain.sagas import Sagas
+
+SEND_REFUND = "payments.send_refund"
+SEND_PAYOUT = "payments.send_payout"
+LET_GO = "payments.let_go"
+
+jobs = Jobs()
+subscriptions = Subscriptions("paying")
+
+_REPORTED = {
+    ProviderFact.CHARGE_AUTHORIZED: PaymentState.AUTHORIZED,
+    ProviderFact.CHARGE_CAPTURED: PaymentState.CAPTURED,
+    ProviderFact.CHARGE_DECLINED: PaymentState.FAILED,
+    ProviderFact.CHARGE_VOIDED: PaymentState.VOIDED,
+}
+
+
+async def give_back(
+    payment: Payment,
+    refund_id: UUID,
+    reason: str,
+    work: Work,
+    payments: Payments,
+    refunds: Refunds,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    queue: JobQueue,
+) -> None:
+    """Set everything aside that is left of a payment, and have it sent to the buyer; asked again, it is done once."""
+    if payment.refundable.amount_minor:
+        wanted = RefundPayment(payment_id=payment.id, reason=reason, refund_id=refund_id)
+        refund = await request_refund(wanted, work, payments, refunds, holds, ledger)
+        await ask_to_send(refund.id, queue)
+
+
+async def ask_to_send(refund_id: UUID, queue: JobQueue) -> None:
+    """Have a refund sent by its provider, in the transaction that set it aside."""
+    await queue.defer(SEND_REFUND, {"refund_id": str(refund_id)}, key=f"refund {refund_id}")
+
+
+@jobs.on(SEND_REFUND)
+async def send_refund(
+    payload: Mapping[str, Any],
+    work: Work,
+    provider: PaymentProvider,
+    payments: Payments,
+    refunds: Refunds,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    orders: Orders,
+) -> None:
+    """Send a refund under its own id; left without an answer, the job comes again and asks the same."""
+    refund = await refunds.find(UUID(payload["refund_id"]))
+    if refund is None or refund.state is not RefundState.PENDING:
+        return
+    payment = await payments.get(refund.payment_id)
+    assert payment is not None  # noqa: S101 — refunds hang on payments, which are never taken away.
+    try:
+        outcome = await provider.refund(payment.reference or "", refund.amount, str(refund.id))
+    except ProviderRefused as refusal:
+        await fail_refund(
+            FailRefund(refund_id=refund.id, failure=refusal.reason), work, payments, refunds, holds, ledger
+        )
+        return
+    await note_refund(refund.id, outcome, work, payments, refunds, holds, ledger, orders)
+
+
+async def note_refund(
+    refund_id: UUID,
+    outcome: RefundOutcome,
+    work: Work,
+    payments: Payments,
+    refunds: Refunds,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    orders: Orders,
+) -> None:
+    """Note what became of a refund, on the payment, in the ledger and on the order."""
+    if outcome.status is RefundStatus.PENDING:
+        return
+    if outcome.status is RefundStatus.FAILED:
+        failure = outcome.reason or "the provider gave no reason"
+        await fail_refund(FailRefund(refund_id=refund_id, failure=failure), work, payments, refunds, holds, ledger)
+        return
+    order = await _order_of_refund(refund_id, refunds, orders)
+    done = await complete_refund(
+        CompleteRefund(refund_id=refund_id, reference=outcome.reference), work, payments, refunds, ledger
+    )
+    if order is not None:
+        order.note_refund(done.amount, work, refund_id=done.id)
+
+
+async def _order_of_refund(refund_id: UUID, refunds: Refunds, orders: Orders) -> Order | None:
+    # Everybody locks the order before its payments.
+    refund = await refunds.find(refund_id)
+    return None if refund is None else await orders.lock(refund.order_id)
+
+
+@jobs.on(LET_GO)
+async def let_go(payload: Mapping[str, Any], work: Work, provider: PaymentProvider, payments: Payments) -> None:
+    """Release money that a provider has set aside for a payment that was given up."""
+    del work
+    payment = await payments.get(UUID(payload["payment_id"]))
+    if payment is not None and payment.state in OVER and payment.reference:
+        await provider.void(payment.reference, f"{payment.id}-void")
+
+
+@subscriptions.on("payout.scheduled")
+async def on_payout_scheduled(envelope: Envelope, queue: JobQueue) -> None:
+    """Send a payout on its day."""
+    day = datetime.fromisoformat(str(envelope.data["scheduled_for"])).date()
+    at = datetime.combine(day, time(7), tzinfo=UTC)
+    await queue.defer(
+        SEND_PAYOUT, {"payout_id": str(envelope.aggregate_id)}, at=at, key=f"payout {envelope.aggregate_id}"
+    )
+
+
+@jobs.on(SEND_PAYOUT)
+async def send_payout(
+    payload: Mapping[str, Any],
+    work: Work,
+    provider: PaymentProvider,
+    policies: Policies,
+    payouts: Payouts,
+    ledger: Ledger,
+) -> None:
+    """Transfer a seller's earnings under the payout's key; left without an answer, the job comes again and asks the same."""
+    payout = await begin_payout(BeginPayout(payout_id=UUID(payload["payout_id"])), payouts)
+    try:
+        outcome = await provider.transfer(
+            payout.destination, payout.amount, payout.transfer_key, tenant_id=payout.tenant_id
+        )
+    except ProviderRefused as refusal:
+        await fail_payout(FailPayout(payout_id=payout.id, failure=refusal.reason), work, policies, payouts, ledger)
+        return
+    await note_transfer(payout.id, outcome, work, policies, payouts, ledger)
+
+
+async def note_transfer(
+    payout_id: UUID, outcome: TransferOutcome, work: Work, policies: Policies, payouts: Payouts, ledger: Ledger
+) -> None:
+    """Note what became of a transfer to a seller."""
+    if outcome.status is TransferStatus.PAID:
+        command = CompletePayout(payout_id=payout_id, reference=outcome.reference)
+        await complete_payout(command, work, payouts, ledger)
+    elif outcome.status is TransferStatus.FAILED:
+        failure = outcome.reason or "the provider gave no reason"
+        await fail_payout(FailPayout(payout_id=payout_id, failure=failure), work, policies, payouts, ledger)
+
+
+async def hear_provider(
+    told: ProviderEvent,
+    work: Work,
+    orders: Orders,
+    payments: Payments,
+    refunds: Refunds,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    disputes: Disputes,
+    policies: Policies,
+    payouts: Payouts,
+    sagas: Sagas,
+    queue: JobQueue,
+) -> None:
+    """Do what a provider's message asks for, however late, repeated or out of order it comes."""
+    if told.transfer is not None:
+        if (payout_id := _id(told.transfer.key)) is not None:
+            await note_transfer(payout_id, told.transfer, work, policies, payouts, ledger)
+    elif told.refund is not None:
+        if (refund_id := _id(told.refund.key)) is not None:
+            await note_refund(refund_id, told.refund, work, payments, refunds, holds, ledger, orders)
+    elif told.payment_id is None:
+        return
+    elif told.fact in _REPORTED:
+        await _hear_charge(told, work, orders, payments, refunds, holds, ledger, sagas, queue)
+    elif told.dispute_reference is not None:
+        await _hear_dispute(told, work, payments, disputes, holds, ledger)
+
+
+async def _hear_charge(
+    told: ProviderEvent,
+    work: Work,
+    orders: Orders,
+    payments: Payments,
+    refunds: Refunds,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    sagas: Sagas,
+    queue: JobQueue,
+) -> None:
+    assert told.payment_id is not None  # noqa: S101 — the caller has looked.
+    found = await payments.get(told.payment_id)
+    if found is None:
+        return
+    # A checkout that waits asks the provider itself, and settles what it is told.
+    if await sagas.wake(found.order_id, work.now):
+        return
+    order = await orders.lock(found.order_id)
+    payment = await payments.lock(found.id)
+    if order is None or payment is None or payment.state not in OVER:
+        return
+    report = ProviderReport(
+        payment_id=payment.id,
+        state=_REPORTED[told.fact],
+        reference=told.reference,
+        amount=told.amount,
+        fee=told.charge.fee if told.charge else None,
+        reason=told.reason,
+    )
+    payment = await apply_report(report, work, payments, holds, ledger)
+    if payment.is_paid and order.state is OrderState.CANCELLED:
+        order.pay_late(payment.id, payment.amount, work)
+        await give_back(
+            payment, order.id, "it arrived after the order was cancelled", work, payments, refunds, holds, ledger, queue
+        )
+
+
+async def _hear_dispute(
+    told: ProviderEvent, work: Work, payments: Payments, disputes: Disputes, holds: EscrowHolds, ledger: Ledger
+) -> None:
+    assert told.payment_id is not None  # noqa: S101 — the caller has looked.
+    reference = told.dispute_reference or ""
+    opened = OpenDispute(
+        payment_id=told.payment_id, reference=reference, amount=told.amount, reason=told.reason or "not told"
+    )
+    dispute = await open_dispute(opened, work, payments, disputes, holds, ledger)
+    if told.fact in {ProviderFact.DISPUTE_WON, ProviderFact.DISPUTE_LOST}:
+        won = told.fact is ProviderFact.DISPUTE_WON
+        await close_dispute(CloseDispute(dispute_id=dispute.id, won=won), work, payments, disputes, holds, ledger)
+
+
+def _id(key: str | None) -> UUID | None:
+    """Give the id that a key of ours begins with; what was done at the provider's own desk has none."""
+    try:
+        return UUID((key or "").partition(":")[0])
+    except ValueError:
+        return None

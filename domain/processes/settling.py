@@ -1,0 +1,97 @@
+"""What people do about payments by hand, where the provider and the order must hear of it."""
+
+from dataclasses import dataclass
+from uuid import UUID
+
+from domain.jobs import JobQueue
+from domain.kernel import InvalidStateTransition, Work
+from domain.money import Money
+from domain.orders import Orders
+from domain.payments.escrow import EscrowHolds
+from domain.payments.ledger import Ledger
+from domain.payments.payment import Payment, Payments, PaymentState, locked
+from domain.payments.providers import ChargeStatus, PaymentProvider, ProviderRefused
+from domain.payments.refunds import Refund, RefundPayment, Refunds, request_refund
+from domain.payments.releasing import VoidPayment, settle_capture
+from domain.payments.splits import RefundPart
+from domain.processes.paying import LET_GO, ask_to_send
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefundPaymentInput:
+    """Give money back: all that is left, or an amount spread over all parts, or the parts that are named."""
+
+    payment_id: UUID
+    amount: Money | None = None
+    reason: str | None = None
+    parts: tuple[RefundPart, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class CapturePayment:
+    """Take money that is set aside, or note that cash or a bank transfer has come."""
+
+    payment_id: UUID
+
+
+async def refund_payment(
+    command: RefundPaymentInput,
+    work: Work,
+    payments: Payments,
+    refunds: Refunds,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    queue: JobQueue,
+) -> Refund:
+    """Set money aside for the buyer and have it sent.
+
+    Raises: NotFound, RefundExceedsPayment, CurrencyMismatch, InvalidInput.
+    """
+    wanted = RefundPayment(
+        payment_id=command.payment_id, amount=command.amount, reason=command.reason, parts=command.parts
+    )
+    refund = await request_refund(wanted, work, payments, refunds, holds, ledger)
+    await ask_to_send(refund.id, queue)
+    return refund
+
+
+async def void_payment(command: VoidPayment, payments: Payments, queue: JobQueue) -> Payment:
+    """Give up a payment whose money was not taken, and have the provider let go of what it has set aside.
+
+    Raises: NotFound, InvalidStateTransition.
+    """
+    payment = await locked(payments, command.payment_id)
+    payment.void(command.reason)
+    if payment.reference:
+        await queue.defer(LET_GO, {"payment_id": str(payment.id)}, key=f"let go {payment.id}")
+    return payment
+
+
+async def capture_payment(
+    command: CapturePayment,
+    work: Work,
+    provider: PaymentProvider,
+    orders: Orders,
+    payments: Payments,
+    holds: EscrowHolds,
+    ledger: Ledger,
+) -> Payment:
+    """Take the money of an authorised payment; the provider is asked under one key, so that it is taken once.
+
+    Raises: NotFound, InvalidStateTransition, ProviderRefused, ProviderUnreachable.
+    """
+    known = await payments.get(command.payment_id)
+    # Everybody locks the order before its payments.
+    order = None if known is None else await orders.lock(known.order_id)
+    payment = await locked(payments, command.payment_id)
+    if payment.is_paid:
+        return payment
+    if payment.state is not PaymentState.AUTHORIZED or payment.reference is None:
+        raise InvalidStateTransition(kind="Payment", current=payment.state, requested=PaymentState.CAPTURED)
+    outcome = await provider.capture(payment.reference, payment.amount, f"{payment.id}-capture")
+    if outcome.status is not ChargeStatus.CAPTURED:
+        raise ProviderRefused(provider=payment.provider, reason=outcome.reason or str(outcome.status))
+    await settle_capture(payment, payment.reference, outcome.amount, outcome.fee, work, holds, ledger)
+    if order is not None:
+        order.pay(payment.id, payment.amount, work)
+    return payment

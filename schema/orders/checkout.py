@@ -1,0 +1,120 @@
+"""Buying in the graph: what a cart would cost as an order, and how it becomes one."""
+
+from decimal import Decimal
+from uuid import UUID
+
+import strawberry
+
+from domain import orders as domain
+from domain import tax
+from domain.inventory import InsufficientStock, ReservationEnded
+from domain.kernel import InvalidStateTransition
+from domain.money import CurrencyMismatch
+from domain.orders import cart_parts
+from domain.payments.methods import CardNumberRefused, MethodKind
+from domain.payments.providers import UnsupportedPaymentMethod
+from domain.pricing import FlashSaleSoldOut, InsufficientPoints, PricedLine, PromotionExhausted, StepKind
+from domain.pricing import Step as PriceStepOfDomain
+from domain.processes import checkout as processes
+from domain.processes import quoting
+from domain.sagas import ProcessUnfinished, TooLate
+from resolvers import checkout as resolvers
+from schema.inputs import enum_of
+from schema.kernel import PUBLIC, command, computed, query
+from schema.orders.carts import CODES
+from schema.orders.entities import amount
+from schema.orders.orders import Order
+
+for _choices in (MethodKind, StepKind, tax.TaxKind):
+    enum_of(_choices)
+
+REFUSALS = [
+    *CODES,
+    cart_parts.EmptyCart,
+    cart_parts.CartClosed,
+    cart_parts.CartExpired,
+    quoting.NoLongerOnSale,
+    quoting.PriceChanged,
+    tax.AgeNotVerified,
+    CurrencyMismatch,
+    FlashSaleSoldOut,
+    PromotionExhausted,
+    InsufficientPoints,
+    CardNumberRefused,
+    UnsupportedPaymentMethod,
+    InsufficientStock,
+    ReservationEnded,
+    InvalidStateTransition,
+    processes.PaymentDeclined,
+    ProcessUnfinished,
+    TooLate,
+]
+
+
+@strawberry.type(description="A part of a line's price, and where it comes from; the steps add up to the net amount.")
+class PriceStep:
+    __reads__ = (PriceStepOfDomain,)
+
+    kind: StepKind
+    source_id: UUID | None
+    label: str
+    amount = amount("amount")
+
+
+@strawberry.type(description="A line of a cart with its price, explained.")
+class CheckoutLine:
+    __reads__ = (PricedLine,)
+
+    key: str = strawberry.field(description="The id of the cart's line.")
+    sku: str
+    quantity: int
+    unit = amount("unit")
+    gross = amount("gross", description="Unit by quantity.")
+    discount = amount("discount")
+    net = amount("net", description="Gross less discount.")
+    steps: list[PriceStep]
+
+
+@strawberry.type(description="What one tax takes at one rate.")
+class CheckoutTax:
+    __reads__ = (tax.TaxComponent,)
+
+    kind: tax.TaxKind
+    label: str
+    rate: Decimal
+    taxable = amount("taxable")
+    tax = amount("tax")
+
+
+@strawberry.type(description="What a cart would cost as an order, and why.")
+class CheckoutPreview:
+    __reads__ = (quoting.CheckoutQuote,)
+
+    lines = computed(lambda quote, _context: quote.prices.lines, list[CheckoutLine])
+    subtotal = amount("subtotal")
+    discount = amount("discount")
+    tax = amount("tax")
+    delivery_fee = amount("delivery_fee")
+    total = amount("total")
+    taxes = computed(lambda quote, _context: quote.taxes.components, list[CheckoutTax])
+    tax_inclusive = computed(
+        lambda quote, _context: quote.taxes.inclusive, bool, description="Whether the prices contain the tax."
+    )
+    minimum_age: int | None = strawberry.field(description="The age in years that a buyer must have verified.")
+
+
+@strawberry.type
+class CheckoutQuery:
+    checkout_preview = query(resolvers.checkout_preview, CheckoutPreview, who=PUBLIC)
+
+
+@strawberry.type
+class CheckoutMutation:
+    checkout = command(resolvers.checkout, Order, errors=REFUSALS, who=PUBLIC, key_required=True)
+    cancel_order = command(
+        resolvers.cancel_order,
+        Order,
+        errors=[domain.CancellationWindowClosed, InvalidStateTransition],
+        who=PUBLIC,
+        key_required=True,
+    )

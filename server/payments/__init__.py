@@ -1,0 +1,70 @@
+"""How money is moved in reality: the providers that the settings name, behind one router, and their webhooks."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp
+
+from server.payments.offline import BankTransfer, Cash
+from server.payments.routing import ProviderAdapter, ProviderRouter
+from server.payments.webhooks import WebhookReceiver
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaymentSettings:
+    """Which providers there are: those with a key. Several webhook secrets are valid while they are being exchanged.
+
+    The sandbox is asked at `sandbox_url`, or in this very process where `sandbox_app` is given.
+    """
+
+    stripe_key: str = ""
+    stripe_webhook_secrets: Sequence[str] = ()
+    stripe_api_base: str | None = None
+    sandbox_url: str = ""
+    sandbox_app: ASGIApp | None = None
+    sandbox_key: str = ""
+    sandbox_webhook_secrets: Sequence[str] = ()
+    timeout_seconds: float = 10.0
+
+
+@dataclass(frozen=True)
+class Payments:
+    """What is open: the router is the domain's `PaymentProvider` and `ProviderDirectory`."""
+
+    router: ProviderRouter
+    receivers: Sequence[WebhookReceiver]
+
+
+@asynccontextmanager
+async def open_payments(settings: PaymentSettings) -> AsyncIterator[Payments]:
+    """Open the providers of these settings; bank transfer and cash need none."""
+    adapters: list[ProviderAdapter] = []
+    receivers: list[WebhookReceiver] = []
+    if settings.stripe_key:
+        # The SDK weighs 33 MB, which a server without Stripe has better uses for.
+        from server.payments.stripe import StripeProvider  # noqa: PLC0415
+        from server.payments.stripe_webhooks import StripeWebhooks  # noqa: PLC0415
+
+        stripe = StripeProvider(
+            settings.stripe_key, api_base=settings.stripe_api_base, timeout_seconds=settings.timeout_seconds
+        )
+        adapters.append(stripe)
+        receivers.append(StripeWebhooks(stripe, settings.stripe_webhook_secrets))
+    if settings.sandbox_url or settings.sandbox_app:
+        from server.payments.sandbox import SandboxProvider, SandboxWebhooks  # noqa: PLC0415
+
+        adapters.append(
+            SandboxProvider(
+                settings.sandbox_url,
+                settings.sandbox_key,
+                timeout_seconds=settings.timeout_seconds,
+                app=settings.sandbox_app,
+            )
+        )
+        receivers.append(SandboxWebhooks(settings.sandbox_webhook_secrets))
+    router = ProviderRouter([*adapters, BankTransfer(), Cash()], patience_seconds=settings.timeout_seconds + 5)
+    try:
+        yield Payments(router, receivers)
+    finally:
+        await router.close()
