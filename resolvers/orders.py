@@ -21,12 +21,12 @@ from domain.orders import (
 )
 from domain.orders.ports import READ
 from domain.paging import Page, PageRequest
-from domain.processes import reordering
+from domain.processes import fulfilling, reordering
 from resolvers.kernel import Context, transacts
 
-update_order_status = transacts(orders.update_order_status)
+update_order_status = transacts(fulfilling.update_order_status)
 request_return = transacts(orders.request_return)
-accept_return = transacts(orders.accept_return)
+accept_return = transacts(fulfilling.accept_return)
 reject_return = transacts(orders.reject_return)
 reorder = transacts(reordering.reorder)
 

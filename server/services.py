@@ -98,6 +98,7 @@ async def _payments(settings: Settings, sandbox_post: Post | None) -> AsyncItera
     async with AsyncExitStack() as stack:
         if settings.allows("sandbox"):
             key, secret = (settings.derive_key(purpose).hex() for purpose in ("sandbox key", "sandbox webhooks"))
+            settings.home.mkdir(parents=True, exist_ok=True)
             agreed = SandboxConfig(api_key=key, webhook_secret=secret, path=settings.home / "sandbox.sqlite")
             sandbox = SandboxApp(agreed, post=sandbox_post)
             stack.push_async_callback(sandbox.aclose)

@@ -7,11 +7,15 @@ from uuid import UUID
 
 from domain.jobs import JobQueue, Jobs
 from domain.kernel import Envelope, Subscriptions, Work
+from domain.money import Money
 from domain.orders.ports import OrderFeed, Orders, order_topic, store_topic
+from domain.orders.states import OrderState, PaymentStatus
 
 ACCEPTANCE_PERIOD = timedelta(days=7)
 LOOK_AGAIN_AFTER = timedelta(days=1)
 COMPLETE = "orders.complete"
+
+_NOT_TO_BE_PAID = frozenset({OrderState.DRAFT, OrderState.PENDING, OrderState.CANCELLED})
 
 subscriptions = Subscriptions("orders")
 jobs = Jobs()
@@ -42,6 +46,23 @@ async def tell_followers(envelope: Envelope, work: Work, feed: OrderFeed) -> Non
 async def tell_stores(envelope: Envelope, work: Work, feed: OrderFeed) -> None:
     for store_id in sorted({part["store_id"] for part in envelope.data["sub_orders"]}):
         await feed.announce(work.tenant_id, store_topic(UUID(store_id)))
+
+
+@subscriptions.on("order.paid")
+async def note_payment(envelope: Envelope, work: Work, orders: Orders) -> None:
+    """Note money that was taken by hand, after the order was confirmed; what its checkout has noted already stays."""
+    order = await orders.lock(UUID(envelope.data["order_id"]))
+    if order is not None and order.state not in _NOT_TO_BE_PAID:
+        amount = Money(envelope.data["amount_minor"], envelope.data["currency"])
+        order.pay(UUID(envelope.data["payment_id"]), amount, work)
+
+
+@subscriptions.on("payment.failed")
+async def note_failure(envelope: Envelope, work: Work, orders: Orders) -> None:
+    """Note that a payment came to nothing, where the order waits for it; its checkout withdraws the order itself."""
+    order = await orders.lock(UUID(envelope.data["order_id"]))
+    if order is not None and order.state is OrderState.CONFIRMED and order.payment_status is not PaymentStatus.PAID:
+        order.fail_payment(envelope.aggregate_id, envelope.data["reason"], work)
 
 
 @subscriptions.on("order.delivered")

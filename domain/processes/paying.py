@@ -50,7 +50,7 @@ SEND_PAYOUT = "payments.send_payout"
 LET_GO = "payments.let_go"
 
 jobs = Jobs()
-subscriptions = Subscriptions("paying")
+subscriptions = Subscriptions("payments")
 
 _REPORTED = {
     ProviderFact.CHARGE_AUTHORIZED: PaymentState.AUTHORIZED,

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 from uuid import UUID
 
 from domain import pricing
@@ -234,7 +233,7 @@ async def adjust_loyalty_points(
 async def _require_people(ids: Sequence[UUID | None], work: Work, users: Users) -> None:
     for user_id in ids:
         if user_id not in {None, work.actor.user_id}:
-            await users.get(cast("UUID", user_id))
+            await users.get(user_id)
 
 
 async def _require_skus(wanted: Sequence[str], work: Work, skus: Skus) -> None:
