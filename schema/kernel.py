@@ -32,6 +32,7 @@ from schema.supergraph import Subgraph, Typed
 from schema.supergraph import attribute as plain_attribute
 from schema.supergraph import bulk as bulk_field
 from schema.supergraph import computed as computed_field
+from schema.supergraph.reading import reads_items
 
 T = TypeVar("T")
 VISIBILITY = "visibility"
@@ -194,11 +195,14 @@ def command(
     async def resolve(root: Any, info: strawberry.Info, input: Any, idempotency_key: str | None = None) -> Any:  # noqa: A002, ARG001 — GraphQL's conventional name.
         who(info.context)
         try:
-            return await function(info.context, to_domain(input, kind), idempotency_key)
+            result = await function(info.context, to_domain(input, kind), idempotency_key)
         except refusals as refusal:
             # A bare exception would be taken for a failure of the field.
             return Typed(refusal, type(refusal).__name__)
+        # A row of a read does not say what it stands for.
+        return Typed(result, typename) if typename and reads_items(type(result)) else result
 
+    typename = getattr(getattr(returns, "__strawberry_definition__", None), "name", None)
     key = ("idempotency_key", str, inspect.Parameter.empty) if key_required else ("idempotency_key", str | None, None)
     _sign(resolve, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
     return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)

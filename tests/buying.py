@@ -114,6 +114,10 @@ class Market:
         actor = Principal(user_id=user or uuid7(), tenant_id=self.tenant_id, roles=frozenset({"buyer"}))
         return Work(tenant_id=self.tenant_id, actor=actor, now=datetime.now(UTC), correlation_id="test")
 
+    def staff(self) -> Work:
+        """Somebody who works in all stores."""
+        return replace(self.work(), actor=replace(self.work().actor, permissions=frozenset({"*"})))
+
     def runner(self, crash_point: Callable[[str], None] | None = None, desk: Any = None) -> Runner:
         services = {
             PaymentProvider: self.router,

@@ -49,7 +49,7 @@ async def cancel_order(
     for payment in await payments.by_order(order.id):
         if payment.is_paid:
             reason = command.note or "the order was cancelled"
-            await give_back(payment, order.id, reason, work, payments, refunds, holds, ledger, queue)
+            await give_back(payment, reason, work, payments, refunds, holds, ledger, queue)
         else:
             payment.void(command.note or "the order was cancelled")
             await queue.defer(LET_GO, {"payment_id": str(payment.id)}, key=f"let go {payment.id}")

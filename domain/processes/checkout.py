@@ -323,9 +323,7 @@ async def withdraw_order(
             taken = from_json(saga.data["taken"], ChargeOutcome)
             await settle_capture(payment, taken.reference, taken.amount, taken.fee, work, holds, ledger)
             order.pay_late(payment.id, taken.amount, work)
-            await give_back(
-                payment, order.id, "the order had been cancelled", work, payments, refunds, holds, ledger, queue
-            )
+            await give_back(payment, "the order had been cancelled", work, payments, refunds, holds, ledger, queue)
 
 
 CHECKOUT = processes.add(

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import UTC, datetime, time
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from domain.jobs import JobQueue, Jobs
 from domain.kernel import Envelope, Subscriptions, Work
@@ -62,7 +62,6 @@ _REPORTED = {
 
 async def give_back(
     payment: Payment,
-    refund_id: UUID,
     reason: str,
     work: Work,
     payments: Payments,
@@ -73,7 +72,7 @@ async def give_back(
 ) -> None:
     """Set everything aside that is left of a payment, and have it sent to the buyer; asked again, it is done once."""
     if payment.refundable.amount_minor:
-        wanted = RefundPayment(payment_id=payment.id, reason=reason, refund_id=refund_id)
+        wanted = RefundPayment(payment_id=payment.id, reason=reason, refund_id=uuid5(payment.id, "given back"))
         refund = await request_refund(wanted, work, payments, refunds, holds, ledger)
         await ask_to_send(refund.id, queue)
 
@@ -256,7 +255,7 @@ async def _hear_charge(
     if payment.is_paid and order.state is OrderState.CANCELLED:
         order.pay_late(payment.id, payment.amount, work)
         await give_back(
-            payment, order.id, "it arrived after the order was cancelled", work, payments, refunds, holds, ledger, queue
+            payment, "it arrived after the order was cancelled", work, payments, refunds, holds, ledger, queue
         )
 
 

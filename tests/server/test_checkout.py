@@ -9,9 +9,19 @@ import pytest
 
 from data.database import Database
 from domain.inventory import InsufficientStock
-from domain.kernel import IdempotencyKeyReused
+from domain.kernel import IdempotencyKeyReused, NotFound
+from domain.orders import (
+    AcceptReturn,
+    OrderState,
+    RequestReturn,
+    ReturnLine,
+    UpdateOrderStatus,
+    request_return,
+)
 from domain.orders.cart_parts import CartClosed, EmptyCart
+from domain.processes.cancelling import CancelOrder, cancel_order
 from domain.processes.checkout import PaymentDeclined
+from domain.processes.fulfilling import accept_return, update_order_status
 from domain.processes.quoting import PriceChanged
 from domain.sagas import ProcessUnfinished, SagaState
 from tests.buying import Market, market
@@ -194,3 +204,63 @@ class TestADeadServer:
         await shop.finish()
         assert [row.state for row in await shop.all(ORDERS)] == ["cancelled"]
         assert await shop.broken() == []
+
+
+class TestACancelledOrder:
+    async def test_gives_back_goods_and_money(self, shop: Market) -> None:
+        buyer = shop.work()
+        await shop.filled(buyer, ("mug", 2), ("cup", 1))
+        saga = await shop.buy(buyer)
+        await shop.transactions.run(cancel_order, CancelOrder(id=saga.id), buyer)
+        await shop.finish()
+        (order,) = await shop.all(ORDERS)
+        assert (order.state, order.payment_status) == ("cancelled", "refunded")
+        assert [charge["refunded"] for charge in shop.bank.charges()] == [3201]
+        assert await shop.broken() == []
+
+    async def test_of_somebody_else_is_not_there(self, shop: Market) -> None:
+        buyer = shop.work()
+        await shop.filled(buyer, ("mug", 1))
+        saga = await shop.buy(buyer)
+        with pytest.raises(NotFound):
+            await shop.transactions.run(cancel_order, CancelOrder(id=saga.id), shop.work())
+        assert [row.state for row in await shop.all(ORDERS)] == ["paid"]
+
+    async def test_is_paid_back_once_to_racing_callers(self, shop: Market) -> None:
+        buyer = shop.work()
+        await shop.filled(buyer, ("mug", 1))
+        saga = await shop.buy(buyer)
+        runs = (shop.transactions.run(cancel_order, CancelOrder(id=saga.id), buyer) for _ in range(6))
+        made = await asyncio.gather(*runs, return_exceptions=True)
+        assert sum(not isinstance(each, BaseException) for each in made) == 1
+        await shop.finish()
+        assert [charge["refunded"] for charge in shop.bank.charges()] == [1413]
+        assert await shop.broken() == []
+
+
+class TestAShippedOrder:
+    async def test_leaves_the_shelf_and_comes_back_with_the_money(self, shop: Market) -> None:
+        buyer, staff = shop.work(), shop.staff()
+        await shop.filled(buyer, ("mug", 2), ("cup", 1))
+        saga = await shop.buy(buyer)
+        for status in (OrderState.PROCESSING, OrderState.READY, OrderState.SHIPPED, OrderState.DELIVERED):
+            moved = await shop.transactions.run(
+                update_order_status, UpdateOrderStatus(order_id=saga.id, status=status), staff
+            )
+        stock = "SELECT sku, on_hand, reserved FROM inventory.stock_level WHERE tenant_id = :tenant ORDER BY sku"
+        assert [tuple(row) for row in await shop.all(stock)] == [("cup", 9, 0), ("mug", 8, 0)]
+        mug = next(line for line in moved.lines if line.sku == "mug")
+        asked = await shop.transactions.run(
+            request_return,
+            RequestReturn(order_id=saga.id, lines=(ReturnLine(line_id=mug.id, quantity=1),), reason="chipped"),
+            buyer,
+        )
+        await shop.transactions.run(accept_return, AcceptReturn(order_id=saga.id, return_id=asked.returns[0].id), staff)
+        await shop.finish()
+        assert [tuple(row) for row in await shop.all(stock)] == [("cup", 9, 0), ("mug", 9, 0)]
+        # One mug of two with its part of the tax: 12.50 + 1.62.
+        assert [charge["refunded"] for charge in shop.bank.charges()] == [1412]
+        held = await shop.all(
+            "SELECT seller_id, amount_minor - refunded_minor AS held FROM payments.escrow_hold WHERE tenant_id = :tenant"
+        )
+        assert {row.seller_id: row.held for row in held} == {shop.sellers[0]: 1250, shop.sellers[1]: 333}
