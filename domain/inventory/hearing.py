@@ -13,12 +13,12 @@ subscriptions = Subscriptions("inventory")
 
 @subscriptions.on("order.created")
 async def reserve_ordered(envelope: Envelope, work: Work, reservations: Reservations, queue: JobQueue) -> None:
-    """Reserve for an order that came without a cart, as by telephone; a checkout reserves for itself.
+    """Reserve for an order that did not come by a checkout, as by telephone: a checkout reserves for itself.
 
     Raises: InsufficientStock.
     """
     draft = envelope.data["draft"]
-    if draft["cart_id"] is not None:
+    if draft["order_type"] == "online":
         return
     claims = tuple(
         StockClaim(store_id=UUID(line["store_id"]), sku=line["sku"], quantity=line["quantity"])

@@ -112,10 +112,7 @@ async def add_to_cart(command: AddToCart, work: Work, skus: Skus, shelves: Shelv
 
     Raises: NotFound, InvalidInput, InsufficientStock, CurrencyMismatch, CartFull, CartExpired, CartClosed, ReadOnlyShare.
     """
-    if not 1 <= len(command.lines) <= MAX_LINES:
-        raise InvalidInput(field="lines", reason=f"there are between 1 and {MAX_LINES}")
-    for each in command.lines:
-        check_quantity(each.quantity)
+    _check_lines(command.lines)
     # Read before the cart is begun or locked: nobody waits for these, and a new cart is written once.
     wanted = list(dict.fromkeys(each.sku for each in command.lines))
     offers = dict(zip(wanted, await skus.offers(wanted), strict=True))
@@ -126,6 +123,29 @@ async def add_to_cart(command: AddToCart, work: Work, skus: Skus, shelves: Shelv
     for each in command.lines:
         cart.put(_goods(cart, each, offers[each.sku], stock), each.quantity, work.now)
     return cart
+
+
+async def loose_cart(lines: Sequence[NewCartLine], work: Work, skus: Skus, shelves: Shelves) -> Cart:
+    """Give goods as a cart that nobody keeps, for who buys them at once.
+
+    Raises: NotFound, InvalidInput, InsufficientStock, CurrencyMismatch, CartFull.
+    """
+    _check_lines(lines)
+    wanted = list(dict.fromkeys(each.sku for each in lines))
+    offers = dict(zip(wanted, await skus.offers(wanted), strict=True))
+    stock = await shelves.of_skus(wanted)
+    cart = Cart.blank(work)
+    for each in lines:
+        cart.put(_goods(cart, each, offers[each.sku], stock), each.quantity, work.now)
+    cart.release_events()
+    return cart
+
+
+def _check_lines(lines: Sequence[NewCartLine]) -> None:
+    if not 1 <= len(lines) <= MAX_LINES:
+        raise InvalidInput(field="lines", reason=f"there are between 1 and {MAX_LINES}")
+    for each in lines:
+        check_quantity(each.quantity)
 
 
 async def update_cart_item(command: UpdateCartItem, work: Work, shelves: Shelves, carts: Carts) -> Cart:

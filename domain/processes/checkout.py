@@ -56,6 +56,7 @@ from domain.payments.providers import (
 from domain.payments.refunds import Refunds
 from domain.payments.releasing import settle_capture
 from domain.pricing import Allowances, PriceFacts
+from domain.processes.carting import NewCartLine, Shelves, loose_cart
 from domain.processes.paying import give_back
 from domain.processes.quoting import (
     CheckoutQuote,
@@ -88,11 +89,12 @@ class PaymentDeclined(DomainError):
 class Checkout:
     """Order what is in a cart and pay for it; the cart is the caller's own, or the one of a guest's token.
 
-    With `expectedTotalMinor` the order is refused where it costs another sum by now.
+    With `lines` these goods are bought at once, and no cart is touched. With `expectedTotalMinor` the order is refused where it costs another sum by now.
     """
 
     cart_id: UUID | None = None
     token: str | None = None
+    lines: tuple[NewCartLine, ...] = ()
     delivery_method: DeliveryMethod = DeliveryMethod.DELIVERY
     address: DeliveryAddress | None = None
     guest_email: str | None = None
@@ -128,6 +130,7 @@ async def place_order(
     work: Work,
     carts: Carts,
     skus: Skus,
+    shelves: Shelves,
     stores: Stores,
     facts: PriceFacts,
     rates: TaxRates,
@@ -144,7 +147,10 @@ async def place_order(
         UnsupportedPaymentMethod, what pricing has against codes and points, InvalidInput.
     """
     command = from_json(saga.data["command"], Checkout)
-    cart = await own_cart(work, carts, command.cart_id, command.token)
+    if command.lines:
+        cart = await loose_cart(command.lines, work, skus, shelves)
+    else:
+        cart = await own_cart(work, carts, command.cart_id, command.token)
     to = await _destination(command, cart, stores)
     offers = await skus.offers([line.sku for line in cart.lines])
     request = price_request(cart, offers, to, command.points, work.now, work.actor.user_id)
@@ -156,7 +162,8 @@ async def place_order(
     (number,) = await orders.next_numbers(work.now.date())
     order = Order.place(_draft(command, cart, quote, to, number, work), work, order_id=saga.id)
     orders.add(order)
-    cart.convert(order.id, work.now)
+    if not command.lines:
+        cart.convert(order.id, work.now)
     await allowances.take(order.id, work.actor.user_id, quote.prices.uses, work.now)
     saga.data["claims"] = [[str(line.store_id), line.sku, line.quantity] for line in order.lines]
     if order.total_minor:
@@ -363,7 +370,7 @@ async def _destination(command: Checkout, cart: Cart, stores: Stores) -> Destina
 def _draft(command: Checkout, cart: Cart, quote: CheckoutQuote, to: Destination, number: str, work: Work) -> OrderDraft:
     return OrderDraft(
         number=number,
-        cart_id=cart.id,
+        cart_id=None if command.lines else cart.id,
         customer_id=work.actor.user_id,
         guest_email=command.guest_email,
         lines=quote.lines,

@@ -20,6 +20,7 @@ from domain.orders import (
 )
 from domain.orders.cart_parts import CartClosed, EmptyCart
 from domain.processes.cancelling import CancelOrder, cancel_order
+from domain.processes.carting import NewCartLine
 from domain.processes.checkout import PaymentDeclined
 from domain.processes.fulfilling import accept_return, update_order_status
 from domain.processes.quoting import PriceChanged
@@ -264,3 +265,21 @@ class TestAShippedOrder:
             "SELECT seller_id, amount_minor - refunded_minor AS held FROM payments.escrow_hold WHERE tenant_id = :tenant"
         )
         assert {row.seller_id: row.held for row in held} == {shop.sellers[0]: 1250, shop.sellers[1]: 333}
+
+
+class TestBuyingAtOnce:
+    async def test_takes_neither_a_cart_nor_touches_one(self, shop: Market) -> None:
+        buyer = shop.work()
+        cart = await shop.filled(buyer, ("cup", 1))
+        saga = await shop.buy(buyer, lines=(NewCartLine(sku="mug", quantity=2),))
+        assert saga.state is SagaState.DONE
+        assert [row.total_minor for row in await shop.all(ORDERS)] == [2825]
+        (kept,) = await shop.all("SELECT id, state FROM orders.cart WHERE tenant_id = :tenant")
+        assert (kept.id, kept.state) == (cart.id, "active")
+        assert await shop.broken() == []
+
+    async def test_of_what_is_not_there_is_refused_and_leaves_nothing(self, shop: Market) -> None:
+        buyer = shop.work()
+        with pytest.raises(InsufficientStock):
+            await shop.buy(buyer, lines=(NewCartLine(sku="mug", quantity=11),))
+        assert await shop.all(ORDERS) == []
