@@ -245,7 +245,7 @@ async def market(database: Database, tenant_id: UUID) -> AsyncIterator[Market]:
         session.add(PaymentPolicy(tenant_id=tenant_id, version=1, review_score=100, reject_score=101))
         for number, store_id in enumerate(made.stores):
             session.add(
-                Store(id=store_id, tenant_id=tenant_id, version=1, code=f"s{number}", name="Shop", status=StoreStatus.ACTIVE,
+                Store(id=store_id, tenant_id=tenant_id, version=1, code=f"s{number}", name="Shop", delivery_enabled=True, pickup_enabled=True, status=StoreStatus.ACTIVE,
                       province_code="CA-ON")
             )  # fmt: skip
     try:

@@ -1,6 +1,6 @@
 """Tenants, stores, settings and staff for change."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -64,6 +64,9 @@ class SqlStores:
 
     async def get(self, store_id: UUID) -> Store | None:
         return (await self._session.scalars(select(Store).filter_by(id=store_id))).one_or_none()
+
+    async def many(self, store_ids: Collection[UUID]) -> Sequence[Store]:
+        return (await self._session.scalars(select(Store).where(store.c.id.in_(store_ids)))).all()
 
     async def code_exists(self, code: str) -> bool:
         return await self._session.scalar(select(store.c.id).filter_by(code=code)) is not None

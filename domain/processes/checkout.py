@@ -69,7 +69,7 @@ from domain.processes.quoting import (
 )
 from domain.sagas import Process, Processes, Saga, Step, Waiting
 from domain.tax import AgeVerifications, TaxRates, require_age
-from domain.tenancy import Stores
+from domain.tenancy import SalesChannel, Stores
 
 RESERVED_FOR = timedelta(hours=2)
 ASK_AGAIN_AFTER = timedelta(minutes=1)
@@ -143,7 +143,7 @@ async def place_order(
 ) -> None:
     """Turn the cart into a pending order at today's prices, with everything that it uses up taken, and open its payment.
 
-    Raises: NotFound, EmptyCart, CartClosed, CartExpired, NoLongerOnSale, PriceChanged, AgeNotVerified,
+    Raises: NotFound, StoreNotSelling, EmptyCart, CartClosed, CartExpired, NoLongerOnSale, PriceChanged, AgeNotVerified,
         UnsupportedPaymentMethod, what pricing has against codes and points, InvalidInput.
     """
     command = from_json(saga.data["command"], Checkout)
@@ -360,11 +360,16 @@ async def _order(saga: Saga, orders: Orders) -> Order:
 
 
 async def _destination(command: Checkout, cart: Cart, stores: Stores) -> Destination:
-    province = None
-    if command.delivery_method is DeliveryMethod.PICKUP and cart.lines:
-        store = await stores.get(cart.lines[0].store_id)
-        province = store.province_code if store else None
-    return destination(command.delivery_method, command.address, province, "CA")
+    """Say where it goes, if all stores of the cart sell that way.
+
+    Raises: StoreNotSelling, InvalidInput.
+    """
+    pickup = command.delivery_method is DeliveryMethod.PICKUP
+    found = {store.id: store for store in await stores.many({line.store_id for line in cart.lines})}
+    for store in found.values():
+        store.expect_selling(SalesChannel.PICKUP if pickup else SalesChannel.DELIVERY)
+    first = found.get(cart.lines[0].store_id) if cart.lines else None
+    return destination(command.delivery_method, command.address, first.province_code if first else None, "CA")
 
 
 def _draft(command: Checkout, cart: Cart, quote: CheckoutQuote, to: Destination, number: str, work: Work) -> OrderDraft:

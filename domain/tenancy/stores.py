@@ -1,6 +1,6 @@
 """Stores: where a tenant sells, under which licence and through which channels."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
@@ -26,6 +26,15 @@ from domain.tenancy.geography import GeoLocation, Provinces, check_province
 from domain.tenancy.hours import OpeningSpan, check_hours
 
 DEFAULT_TIMEZONE = "America/Toronto"
+
+
+@dataclass(eq=False)
+class StoreNotSelling(DomainError):
+    """A store takes no orders at the moment, or not in this way."""
+
+    store_code: str
+    channel: str
+    template = "Store {store_code} takes no orders for {channel}."
 
 
 @dataclass(eq=False)
@@ -193,6 +202,15 @@ class Store(Aggregate):
     seo_title: str | None = None
     seo_description: str | None = None
 
+    def expect_selling(self, channel: SalesChannel) -> None:
+        """Refuse an order that the store does not take: it is not open for business, not on line, or not in this way.
+
+        Raises: StoreNotSelling.
+        """
+        ways = (SalesChannel.ECOMMERCE, channel)
+        if self.status is not StoreStatus.ACTIVE or not all(getattr(self, f"{way}_enabled") for way in ways):
+            raise StoreNotSelling(store_code=self.code, channel=channel)
+
     @property
     def location(self) -> GeoLocation | None:
         if self.latitude is None or self.longitude is None:
@@ -285,6 +303,10 @@ class Stores(Protocol):
     """Stores for change."""
 
     async def get(self, store_id: UUID) -> Store | None: ...
+
+    async def many(self, store_ids: Collection[UUID]) -> Sequence[Store]:
+        """Give those of the stores that there are, in one statement."""
+        ...
 
     async def code_exists(self, code: str) -> bool: ...
 

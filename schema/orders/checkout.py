@@ -18,6 +18,7 @@ from domain.pricing import Step as PriceStepOfDomain
 from domain.processes import checkout as processes
 from domain.processes import quoting
 from domain.sagas import ProcessUnfinished, TooLate
+from domain.tenancy import StoreNotSelling
 from resolvers import checkout as resolvers
 from schema.inputs import enum_of
 from schema.kernel import PUBLIC, command, computed, query
@@ -34,6 +35,7 @@ REFUSALS = [
     cart_parts.CartClosed,
     cart_parts.CartExpired,
     quoting.NoLongerOnSale,
+    StoreNotSelling,
     quoting.PriceChanged,
     tax.AgeNotVerified,
     CurrencyMismatch,

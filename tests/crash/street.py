@@ -1,6 +1,7 @@
 """A market whose buyers, sellers and workers may be gone at any boundary, in this process or in several at once."""
 
 import inspect
+import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from data.transactions import SqlTransactions
 from domain.inventory import StockDesk
 from domain.inventory.holding import expire_reservations
 from domain.jobs import JobQueue
-from domain.kernel import SYSTEM, Principal, Work
+from domain.kernel import SYSTEM, Principal, Work, uuid7
 from domain.payments.ledger import Ledger
 from domain.payments.paying_out import RequestPayout, request_payout
 from domain.payments.payouts import PayoutAccounts, Payouts
@@ -40,7 +41,7 @@ from tests.buying import KEY, Bank, Market
 CrashPoint = Callable[[str], None]
 SECRET = "secret"
 # What a test rehearses is logged as trouble a hundred times over; the assertions say what matters.
-QUIET = structlog.make_filtering_bound_logger(60)
+QUIET = structlog.make_filtering_bound_logger(logging.CRITICAL)
 AMISS = """
 SELECT 'a saga that did not end: ' || state || ' ' || coalesce(error, '') AS what, id::text FROM platform.saga
 WHERE tenant_id = :tenant AND state NOT IN ('done', 'compensated')
@@ -65,7 +66,7 @@ SELECT 'escrow and ledger disagree', e.seller_id::text FROM (
   SELECT seller_id, sum(amount_minor - refunded_minor - released_minor) AS held
   FROM payments.escrow_hold WHERE tenant_id = :tenant GROUP BY 1) e
 WHERE e.held <> (SELECT -coalesce(sum(l.amount_minor), 0) FROM payments.entry l
-  WHERE l.tenant_id = :tenant AND l.account = 'escrow' AND l.owner_id = e.seller_id)
+  WHERE l.tenant_id = :tenant AND l.account = 'escrow:' || e.seller_id)
 """
 
 
@@ -123,13 +124,12 @@ class Place:
 class Street(Market):
     """A market with workers."""
 
-    fused: SqlTransactions | None = None
     crash_point: CrashPoint = field(default=lambda _point: None)
     job_sources: dict[str, Any] = field(default_factory=lambda: {each.name: each for each in paying.jobs.entries})
 
     @property
     def boss(self) -> Work:
-        actor = Principal(tenant_id=self.tenant_id, roles=SYSTEM.roles, permissions=SYSTEM.permissions)
+        actor = Principal(user_id=uuid7(), tenant_id=self.tenant_id, roles=SYSTEM.roles, permissions=SYSTEM.permissions)
         return Work(tenant_id=self.tenant_id, actor=actor, now=datetime.now(UTC), correlation_id="street")
 
     def keeper(self, now: Callable[[], datetime] = lambda: datetime.now(UTC)) -> Runner:
@@ -253,9 +253,7 @@ async def street(
     bank = Bank(app, SandboxProvider("", KEY, app=app.app))
     router: Any = Fused(ProviderRouter([bank.provider, BankTransfer(), Cash()]), crash_point)
     transactions = FusedTransactions(database, crash_point)
-    transactions.offer(
-        {PaymentProvider: router, ProviderDirectory: router, StockDesk: GroupedStockDesk(database)}
-    )
+    transactions.offer({PaymentProvider: router, ProviderDirectory: router, StockDesk: GroupedStockDesk(database)})
     made = Street(
         database, transactions, place.tenant_id, bank, router, list(place.stores), list(place.sellers),
         crash_point=crash_point,

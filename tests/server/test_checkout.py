@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from data.database import Database
 from domain.inventory import InsufficientStock
@@ -25,6 +26,7 @@ from domain.processes.checkout import PaymentDeclined
 from domain.processes.fulfilling import accept_return, update_order_status
 from domain.processes.quoting import PriceChanged
 from domain.sagas import ProcessUnfinished, SagaState
+from domain.tenancy import StoreNotSelling
 from tests.buying import Market, market
 
 ORDERS = (
@@ -282,4 +284,17 @@ class TestBuyingAtOnce:
         buyer = shop.work()
         with pytest.raises(InsufficientStock):
             await shop.buy(buyer, lines=(NewCartLine(sku="mug", quantity=11),))
+        assert await shop.all(ORDERS) == []
+
+
+class TestAClosedStore:
+    async def test_takes_no_orders_not_even_for_carts_that_were_filled_before(self, shop: Market) -> None:
+        buyer = shop.work()
+        await shop.filled(buyer, ("mug", 1), ("cup", 1))
+        async with shop.database.session(None) as session:
+            values = {"id": shop.stores[1]}
+            await session.execute(text("UPDATE tenancy.store SET delivery_enabled = false WHERE id = :id"), values)
+        with pytest.raises(StoreNotSelling) as refused:
+            await shop.buy(buyer)
+        assert (refused.value.store_code, refused.value.channel) == ("s1", "delivery")
         assert await shop.all(ORDERS) == []
