@@ -10,7 +10,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fuzz check format bench schema lock clean
+.PHONY: help setup run test test-fuzz test-crash check format bench schema lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -25,6 +25,9 @@ test: $(DEVELOPMENT) ## Run all tests, in parallel (ARGS="tests/data -k tenant" 
 
 test-fuzz: $(DEVELOPMENT) ## Compare both executors on many more generated operations
 	AGORA_FUZZ=20000 $(BIN)/pytest tests/schema/supergraph/test_differential.py tests/schema/test_fuzz.py $(ARGS)
+
+test-crash: $(DEVELOPMENT) ## Kill servers among a thousand orders, and take ten thousand random steps
+	AGORA_CRASH=1000 AGORA_MODEL=10000 $(BIN)/pytest --timeout 2400 tests/crash $(ARGS)
 
 check: $(DEVELOPMENT) ## Lint, format, types and import contracts
 	$(BIN)/ruff check .

@@ -11,7 +11,7 @@ import time
 from base64 import b64decode, b64encode
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import orjson
 import uvloop
@@ -29,6 +29,8 @@ class Plan:
     seconds: float = 2.0
     most: int = 10_000_000
     host: str = "127.0.0.1"
+    wanted: str = ""
+    """What every answer has in it; one without counts as an error."""
 
 
 @dataclass
@@ -65,16 +67,22 @@ def raw(method: str, path: str, body: bytes, headers: dict[str, str]) -> bytes:
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
 
 
-def load(port: int, requests: Sequence[bytes], *, connections: int = 1, seconds: float = 2.0, most: int = 10**7) -> Run:
-    """Send the requests in turn from another process, and give what came of it."""
-    return finish(begin(port, requests, connections=connections, seconds=seconds, most=most))
+def load(port: int, requests: Sequence[bytes], **how: Any) -> Run:
+    """Send the requests in turn from another process, and give what came of it; what `begin` takes, this takes too."""
+    return finish(begin(port, requests, **how))
 
 
 def begin(
-    port: int, requests: Sequence[bytes], *, connections: int = 1, seconds: float = 2.0, most: int = 10**7
+    port: int,
+    requests: Sequence[bytes],
+    *,
+    connections: int = 1,
+    seconds: float = 2.0,
+    most: int = 10**7,
+    wanted: str = "",
 ) -> "subprocess.Popen[bytes]":
     """Start the client and do not wait for it."""
-    plan = Plan(port, [b64encode(each).decode() for each in requests], connections, seconds, most)
+    plan = Plan(port, [b64encode(each).decode() for each in requests], connections, seconds, most, wanted=wanted)
     client = subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert client.stdin
     client.stdin.write(orjson.dumps(asdict(plan)))
@@ -101,13 +109,16 @@ def finish(client: "subprocess.Popen[bytes]") -> Run:
 class Connection(asyncio.Protocol):
     """One connection, which sends its next request as soon as an answer is complete."""
 
-    def __init__(self, requests: list[bytes], start: int, until: float, most: int, run: Run) -> None:
+    def __init__(
+        self, requests: list[bytes], start: int, until: float, most: int, run: Run, wanted: bytes = b""
+    ) -> None:
         self.done = asyncio.get_running_loop().create_future()
         self._requests = requests
         self._next = start
         self._until = until
         self._left = most
         self._run = run
+        self._expected = wanted
         self._buffer = b""
         self._wanted = -1
         self._sent = 0.0
@@ -153,7 +164,7 @@ class Connection(asyncio.Protocol):
         run.bytes += len(buffer)
         status = buffer[9:12].decode()
         run.statuses[status] = run.statuses.get(status, 0) + 1
-        run.errors += b'"errors":[' in buffer
+        run.errors += b'"errors":[' in buffer or self._expected not in buffer
         self._buffer, self._wanted = b"", -1
         self._send()
 
@@ -176,7 +187,7 @@ async def main(plan: Plan) -> Run:
     connections = []
     for number in range(plan.connections):
         start = number * len(requests) // plan.connections
-        made = Connection(requests, start, began + plan.seconds, share, run)
+        made = Connection(requests, start, began + plan.seconds, share, run, plan.wanted.encode())
         await loop.create_connection(lambda made=made: made, plan.host, plan.port)  # type: ignore[misc]
         connections.append(made)
     await asyncio.gather(*(each.done for each in connections))

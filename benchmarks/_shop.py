@@ -31,7 +31,9 @@ async def open_shop(settings: Settings, services: Services, code: str, stores: t
     work = Work(tenant_id=tenant.id, actor=merchant, now=datetime.now(UTC), correlation_id="benchmark")
     opened = {}
     for name in stores:
-        store = await services.transactions.run(create_store, CreateStore(code=name, name=name.title()), work)
+        store = await services.transactions.run(
+            create_store, CreateStore(code=name, name=name.title(), delivery_enabled=True), work
+        )
         await services.transactions.run(activate_store, ActivateStore(id=store.id), work)
         opened[name] = store.id
     # The token outlives the benchmark: nobody is measured while logging in again.

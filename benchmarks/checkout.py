@@ -33,6 +33,7 @@ WARM_UP = 96
 LOGGED = 20
 LONG_SECONDS = 100.0
 SERVERS, CROWD, UNITS = 4, 200, 10
+IN_CART, PAID = '"units":3', '"paymentStatus":"PAID"'
 
 
 @dataclass
@@ -57,8 +58,8 @@ def sell(target: Target, buyers: Sequence[Buyer], clients: int) -> Sold:
     """
     before, began = target.cpu(), time.perf_counter()
     halves = [
-        send(target.port, requests, connections=clients, seconds=LONG_SECONDS, most=len(requests))
-        for requests in ([each.add for each in buyers], [each.pay for each in buyers])
+        send(target.port, requests, connections=clients, seconds=LONG_SECONDS, most=len(requests), wanted=wanted)
+        for requests, wanted in (([each.add for each in buyers], IN_CART), ([each.pay for each in buyers], PAID))
     ]
     # What a purchase leaves to be done behind its answer belongs to it.
     time.sleep(0.5)

@@ -5,21 +5,18 @@ and of PostgreSQL, its statements and latencies, and the ratios, all of one run.
 Run: python benchmarks/graph.py [seconds per measurement] [rounds]
 """
 
-import asyncio
-import re
 import statistics
 import sys
 import tempfile
 import time
 import tomllib
 import urllib.request
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import asyncpg
 import orjson
 import psutil  # type: ignore[import-untyped]  # No stubs among our dependencies.
 from _figures import Figure, number, percentile, report, table
@@ -27,6 +24,7 @@ from _graph_data import fill, newest
 from _graph_documents import REFUSED, Shape, fields, shapes
 from _load import begin, finish, load, post
 from _measuring import MANY, SINGLE, Cell, Target, measure, warm
+from _statements import logged
 from _system import Agora, Program, Shop, free_port
 from engine_shapes import GATEWAY
 from engine_shapes import LIST as TOY_LIST
@@ -36,7 +34,6 @@ from schema.graph import CONTEXTS
 
 HERE = Path(__file__).parent
 OURS, FLOOR, DEPTH = "Agora", "floor", "depth first"
-STATEMENT = re.compile(r"LOG:  (?:statement|execute [^:]*): (.*)")
 LOGGED_REQUESTS = 20
 SLOW = "query Slow { slow }"
 Cells = dict[tuple[str, str], Cell]
@@ -113,35 +110,11 @@ class Bench:
 
     def statements(self, target: Target, requests: Sequence[bytes]) -> str:
         """Count what reaches PostgreSQL per request: selects, and what opens and ends their snapshots."""
-        with self._logged() as texts:
+        with logged(self.server, self.url) as texts:
             load(target.port, requests, seconds=10, most=LOGGED_REQUESTS)
-            time.sleep(0.2)
         others = sum(text.startswith(("BEGIN", "COMMIT", "SET", "INSERT", "UPDATE")) for text in texts)
         selects = len(texts) - others
         return f"{selects / LOGGED_REQUESTS:g}+{others / LOGGED_REQUESTS:g}"
-
-    @contextmanager
-    def _logged(self) -> Iterator[list[str]]:
-        texts: list[str] = []
-        log = self.server.home / "logs" / "postgresql.log"
-        asyncio.run(_configure(self.url, "SET log_statement = 'all'"))
-        start = log.stat().st_size
-        yield texts
-        with log.open("rb") as stream:
-            stream.seek(start)
-            lines = stream.read().decode(errors="replace").splitlines()
-        asyncio.run(_configure(self.url, "RESET log_statement"))
-        texts += [found.group(1) for line in lines if (found := STATEMENT.search(line)) and "ALTER SYSTEM" not in line]
-
-
-async def _configure(url: str, change: str) -> None:
-    connection = await asyncpg.connect(url)
-    try:
-        await connection.execute(f"ALTER SYSTEM {change}")
-        await connection.execute("SELECT pg_reload_conf()")
-    finally:
-        await connection.close()
-    await asyncio.sleep(0.3)
 
 
 def peers() -> Plan:

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.direct import direct
 from data.kernel import implements
 from domain.processes.carting import Shelf, Shelves
 
-_OF_SKUS = text("""
+_OF_SKUS = """
 SELECT l.store_id, l.sku, l.on_hand - l.reserved AS available
 FROM inventory.stock_level l JOIN tenancy.store s ON s.id = l.store_id
-WHERE l.sku = ANY(:skus) AND s.status <> 'suspended'
-""")
+WHERE l.sku = ANY($1) AND s.status <> 'suspended'
+"""
 
 
 @implements(Shelves)
@@ -21,5 +21,4 @@ class SqlShelves:
         self._session = session
 
     async def of_skus(self, skus: Sequence[str]) -> list[Shelf]:
-        found = await self._session.execute(_OF_SKUS, {"skus": list(skus)})
-        return [Shelf(store_id=row.store_id, sku=row.sku, available=row.available) for row in found]
+        return [Shelf(**row) for row in await direct(self._session, _OF_SKUS, list(skus))]

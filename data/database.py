@@ -13,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
+from data.direct import bind_driver
 from data.kernel import PORTS, unstorable
 from data.snapshots import Snapshots
 from data.statements import Row, Statement, dynamic
@@ -171,6 +172,7 @@ class Database:
             max_overflow=0,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
+            connect_args={"record_class": Row},
         )
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
 
@@ -225,4 +227,5 @@ async def enter(session: AsyncSession, tenant_id: UUID | None, settings: Mapping
         (role, tenant_id, settings.get("user_id", ""), settings.get("correlation_id", "")),
     )
     answer: Any = result.one()
+    await bind_driver(session)
     return bool(answer[1])

@@ -1,8 +1,11 @@
 """The event log: audit trail, outbox and, for event-sourced aggregates, the store."""
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import Any, TypeVar
+from uuid import UUID
 
+import orjson
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -14,13 +17,12 @@ from sqlalchemy import (
     UniqueConstraint,
     Uuid,
     func,
-    insert,
-    select,
 )
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.direct import direct
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
 from domain.codec import from_json, to_json
 from domain.kernel import EVENTS, Aggregate, ConcurrentModification, EventSourced, Recorded, Work, uuid7
@@ -62,18 +64,32 @@ aggregate_snapshot = Table(
     info={TENANT_OWNED: True},
 )
 
+_FACT = "event_id, tenant_id, aggregate_id, aggregate_type, version, name, data, metadata, occurred_at"
+_APPEND = f"""
+INSERT INTO platform.event_log ({_FACT})
+SELECT {_FACT} FROM jsonb_populate_recordset(NULL::platform.event_log, $1::text::jsonb)
+"""  # noqa: S608 — made of our own columns only.
+# The snapshot has no event's name, and comes first.
+_LOAD = """
+WITH kept AS (SELECT version, data FROM platform.aggregate_snapshot WHERE aggregate_id = $1)
+SELECT NULL AS name, version, data FROM kept
+UNION ALL
+(SELECT name, version, data FROM platform.event_log
+ WHERE aggregate_id = $1 AND version > coalesce((SELECT version FROM kept), 0) ORDER BY version)
+"""
+
 refuses(_VERSION, lambda _: ConcurrentModification(kind="Aggregate", id=""))
 
 
-async def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: Work) -> int:
-    """Write the aggregates' buffered events in the transaction that changes them; gives how many.
+async def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: Work) -> Counter[UUID]:
+    """Write the aggregates' buffered events in the transaction that changes them; gives how many of each.
 
     Raises: ConcurrentModification.
     """
     rows = [_row(aggregate, recorded, work) for aggregate in aggregates for recorded in aggregate.release_events()]
     if rows:
         try:
-            await session.execute(insert(event_log), rows)
+            await direct(session, _APPEND, orjson.dumps(rows, default=str).decode())
         except IntegrityError as error:
             if getattr(getattr(error.orig, "__cause__", None), "constraint_name", None) != _VERSION:
                 raise
@@ -81,7 +97,7 @@ async def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: W
             subjects = {(row["aggregate_type"], str(row["aggregate_id"])) for row in rows}
             kind, id_ = subjects.pop() if len(subjects) == 1 else ("Aggregate", "")
             raise ConcurrentModification(kind=kind, id=id_) from error
-    return len(rows)
+    return Counter(row["aggregate_id"] for row in rows)
 
 
 def _row(aggregate: Aggregate, recorded: Recorded, work: Work) -> dict[str, Any]:
@@ -120,31 +136,25 @@ class EventStore:
             # Two objects of one aggregate would each save the next version.
             if known.id == blank.id and isinstance(known, type(blank)):
                 return known
-        aggregate = await self._snapshot(blank) or blank
-        table = event_log.c
-        newer = select(table.name, table.version, table.data).where(
-            table.aggregate_id == aggregate.id, table.version > aggregate.version
+        rows = await direct(self._session, _LOAD, blank.id)
+        kept = next((row["data"] for row in rows if row["name"] is None), None)
+        aggregate = blank if kept is None else from_json(kept, type(blank))
+        aggregate.replay(
+            Recorded(from_json(row["data"], EVENTS[row["name"]]), row["version"]) for row in rows if row["name"]
         )
-        rows = await self._session.execute(newer.order_by(table.version))
-        aggregate.replay(Recorded(from_json(row.data, EVENTS[row.name]), row.version) for row in rows)
         if not aggregate.version:
             return None
         self.add(aggregate)
         return aggregate
 
-    async def save(self, work: Work) -> None:
-        """Append the new events of all tracked aggregates, and a snapshot whenever another ten have come together."""
-        for aggregate in self._session.info.pop(_TRACKED, []):
-            before = aggregate.version
-            written = await append(self._session, [aggregate], work)
-            if (before - written) // aggregate.SNAPSHOT_EVERY < before // aggregate.SNAPSHOT_EVERY:
+    async def save(self, work: Work, others: Iterable[Aggregate] = ()) -> None:
+        """Append the new events of all tracked aggregates and of others, and a snapshot whenever another ten have come together."""
+        tracked: list[EventSourced] = self._session.info.pop(_TRACKED, [])
+        written = await append(self._session, [*others, *tracked], work)
+        for aggregate in tracked:
+            before = aggregate.version - written[aggregate.id]
+            if before // aggregate.SNAPSHOT_EVERY < aggregate.version // aggregate.SNAPSHOT_EVERY:
                 await self._keep_snapshot(aggregate)
-
-    async def _snapshot(self, blank: A) -> A | None:
-        table = aggregate_snapshot.c
-        found = await self._session.execute(select(table.data).where(table.aggregate_id == blank.id))
-        data = found.scalar_one_or_none()
-        return None if data is None else from_json(data, type(blank))
 
     async def _keep_snapshot(self, aggregate: EventSourced) -> None:
         values = {

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.bus import decode
 from data.dead_letters import Failure, Retries
+from data.direct import direct
 from data.kernel import TENANT_OWNED, metadata, timestamp
 from data.transactions import SqlTransactions
 from domain.kernel import SYSTEM, Envelope, Principal, Work, uuid7
@@ -45,16 +46,14 @@ SELECT EXISTS (SELECT FROM claimed) AS claimed,
        AND NOT EXISTS (SELECT FROM dead)
        AND NOT EXISTS (SELECT FROM platform.inbox WHERE handler = :handler AND event_id = :event_id) AS behind
 """)
-_MARK = text(
-    "INSERT INTO platform.inbox (handler, event_id, tenant_id) VALUES (:handler, :event_id, :tenant_id) "
-    "ON CONFLICT DO NOTHING RETURNING 1"
+_MARK = (
+    "INSERT INTO platform.inbox (handler, event_id, tenant_id) VALUES ($1, $2, $3) ON CONFLICT DO NOTHING RETURNING 1"
 )
 
 
 async def mark(session: AsyncSession, handler: str, event_id: UUID, tenant_id: UUID) -> bool:
     """Mark something as done in the transaction that does it; says whether it is the first time."""
-    slot = {"handler": handler, "event_id": event_id, "tenant_id": tenant_id}
-    return (await session.execute(_MARK, slot)).first() is not None
+    return bool(await direct(session, _MARK, handler, event_id, tenant_id))
 
 
 class Outcome(StrEnum):

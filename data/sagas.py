@@ -1,10 +1,12 @@
 """Sagas in PostgreSQL: their rows, and who runs which."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any
 from uuid import UUID
 
+import orjson
 from sqlalchemy import (
     Column,
     Index,
@@ -19,10 +21,11 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects.postgresql import ARRAY, JSONB, insert
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Database, Reads
+from data.direct import direct
 from data.kernel import TENANT_OWNED, Choice, implements, metadata, timestamp
 from data.paging import Listing, equals
 from data.statements import Statement
@@ -61,15 +64,33 @@ def _saga(row: Any) -> Saga:
     return Saga(**{name: getattr(row, name) for name in _FIELDS})
 
 
+_JSON = frozenset({"data", "refusal"})
+_BEGIN = f"""
+INSERT INTO platform.saga ({", ".join(_FIELDS)}) VALUES ({", ".join(f"${place}" for place in range(1, len(_FIELDS) + 1))})
+ON CONFLICT DO NOTHING RETURNING id
+"""  # noqa: S608 — made of our own columns only.
+
+
+@cache
+def _moving(*names: str) -> str:
+    new = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, start=4))
+    return f"UPDATE platform.saga SET {new}, updated_at = now() WHERE id = $1 AND step = $2 AND state = $3 RETURNING id"  # noqa: S608 — see above.
+
+
+def _given(values: Mapping[str, Any]) -> list[Any]:
+    return [
+        orjson.dumps(value, default=str).decode() if name in _JSON and value is not None else value
+        for name, value in values.items()
+    ]
+
+
 @implements(Sagas)
 class SqlSagas:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
 
     async def begin(self, of: Saga) -> Saga | None:
-        new = {name: getattr(of, name) for name in _FIELDS}
-        made = await self._session.execute(insert(saga).values(new).on_conflict_do_nothing().returning(saga.c.id))
-        if made.first() is not None:
+        if await direct(self._session, _BEGIN, *_given({name: getattr(of, name) for name in _FIELDS})):
             return None
         earlier = select(saga).filter_by(tenant_id=of.tenant_id, kind=of.kind, key=of.key)
         return _saga((await self._session.execute(earlier)).one())
@@ -79,10 +100,8 @@ class SqlSagas:
         return None if found is None else _saga(found)
 
     async def move(self, of: Saga, *, step: int | None = None, state: SagaState | None = None, **more: Any) -> bool:
-        known = (saga.c.id == of.id, saga.c.step == of.step, saga.c.state == of.state)
         new = {"step": of.step if step is None else step, "state": state or of.state, **more}
-        moved = (await self._session.execute(saga.update().where(*known).values(new).returning(saga.c.id))).first()
-        if moved is None:
+        if not await direct(self._session, _moving(*new), of.id, of.step, of.state, *_given(new)):
             return False
         for name, value in new.items():
             setattr(of, name, value)
@@ -147,10 +166,11 @@ class SagaHolds:
             await session.execute(saga.update().where(*waits).values(due_at=now))
 
     async def give_up(self, of: Saga, error: str) -> None:
-        """Leave a saga to a person."""
+        """Leave a saga to a person, unless somebody has brought it further meanwhile."""
+        known = (saga.c.id == of.id, saga.c.step == of.step, saga.c.state == of.state)
         async with self._database.session(None) as session:
             values = {"state": SagaState.STUCK, "error": error[:2_000]}
-            await session.execute(saga.update().where(saga.c.id == of.id).values(values))
+            await session.execute(saga.update().where(*known).values(values))
 
 
 _BY_ID = Statement(select(saga).where(saga.c.id == func.any(bindparam("keys", type_=ARRAY(Uuid)))))

@@ -26,6 +26,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
+from data.direct import selected
 from data.kernel import Choice, implements, map_aggregate, refuses, tenant_table, timestamp
 from data.paging import Listing, equals
 from data.statements import Statement
@@ -107,13 +108,14 @@ refuses("uq_holiday_tenant_id_day_country_province", lambda _: AlreadyExists(kin
 
 _ON = bindparam("on", type_=Date)
 _rate = tax_rate.c
-_applicable = select(tax_rate).where(
-    _rate.country == bindparam("country", type_=Text),
-    or_(_rate.province.is_(None), _rate.province == bindparam("province", type_=Text)),
-    _rate.valid_from <= _ON,
-    or_(_rate.valid_to.is_(None), _rate.valid_to >= _ON),
+_APPLICABLE = Statement(
+    select(tax_rate).where(
+        _rate.country == bindparam("country", type_=Text),
+        or_(_rate.province.is_(None), _rate.province == bindparam("province", type_=Text)),
+        _rate.valid_from <= _ON,
+        or_(_rate.valid_to.is_(None), _rate.valid_to >= _ON),
+    )
 )
-_APPLICABLE = Statement(_applicable)
 _OWN = Listing(select(tax_rate, literal(None, Text).label("source")), [_rate.id.desc()], **equals(_rate.country))
 
 _between = select(holiday).where(holiday.c.day.between(bindparam("first", type_=Date), bindparam("last", type_=Date)))
@@ -182,7 +184,7 @@ class SqlTaxRates:
         self._session = session
 
     async def applicable(self, place: TaxPlace, on: date) -> Sequence[TaxRate]:
-        rows = await self._session.execute(_applicable, _at(place, on))
+        rows = await selected(self._session, _APPLICABLE, **_at(place, on))
         return rates_in_force(place, on, _values(rows))
 
 

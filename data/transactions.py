@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from data.database import CHANGED, Database, enter
-from data.event_log import EventStore, append
+from data.event_log import EventStore
 from data.idempotency import Claim
 from data.kernel import PORTS, REFUSALS, unstorable
 from domain.kernel import ConcurrentModification, TenantReadOnly, Work
@@ -106,8 +106,7 @@ class SqlTransactions:
     @staticmethod
     async def _save(session: AsyncSession, work: Work) -> None:
         await session.flush()
-        await append(session, session.info.pop(CHANGED, {}).values(), work)
-        await EventStore(session).save(work)
+        await EventStore(session).save(work, session.info.pop(CHANGED, {}).values())
 
 
 @cache

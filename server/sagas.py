@@ -118,7 +118,8 @@ class Runner:
         try:
             await self._do_steps(process, saga)
         except Waiting as waiting:
-            await self._move(saga, state=SagaState.WAITING, due_at=waiting.until, data=saga.data)
+            # Asking whether it may go on is no failed attempt, however often it has to be asked.
+            await self._move(saga, state=SagaState.WAITING, due_at=waiting.until, data=saga.data, attempts=0)
         except _Overtaken:
             return await self._present(saga)
         except (Unavailable, ConcurrentModification) as trouble:

@@ -43,6 +43,8 @@ from server.tokens import KeyRing, TokenService
 from subscriptions.orders import RedisOrderFeed
 
 AUDIENCE = "agora"
+TOLD_SECONDS = 0.3
+"""As with other providers, what the sandbox has answered it tells again when the answer has been dealt with."""
 
 
 @dataclass
@@ -99,7 +101,9 @@ async def _payments(settings: Settings, sandbox_post: Post | None) -> AsyncItera
         if settings.allows("sandbox"):
             key, secret = (settings.derive_key(purpose).hex() for purpose in ("sandbox key", "sandbox webhooks"))
             settings.home.mkdir(parents=True, exist_ok=True)
-            agreed = SandboxConfig(api_key=key, webhook_secret=secret, path=settings.home / "sandbox.sqlite")
+            agreed = SandboxConfig(
+                api_key=key, webhook_secret=secret, told_seconds=TOLD_SECONDS, path=settings.home / "sandbox.sqlite"
+            )
             sandbox = SandboxApp(agreed, post=sandbox_post)
             stack.push_async_callback(sandbox.aclose)
             known = replace(known, sandbox_app=sandbox.app, sandbox_key=key, sandbox_webhook_secrets=(secret,))

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from data.catalog.offers import OFFERS, in_order
 from data.catalog.paths import below
 from data.catalog.tables import category, policy, product, product_version, sku
+from data.direct import selected
 from data.kernel import implements
 from domain.catalog.attributes import AttributeDefinition, inherited
 from domain.catalog.categories import Category, path_ids
@@ -39,7 +40,7 @@ class SqlSkus:
         return None if row is None else SkuRef(product_id=row.product_id, variant_id=row.variant_id)
 
     async def offers(self, skus: Sequence[str]) -> list[Offer | None]:
-        return in_order((await self._session.execute(OFFERS, {"keys": list(skus)})).all(), skus)
+        return in_order(await selected(self._session, OFFERS, keys=list(skus)), skus)
 
     async def taken(self, skus: Sequence[str], product_id: UUID) -> str | None:
         used = select(sku.c.sku).where(sku.c.sku == func.any(list(skus)), sku.c.product_id != product_id)

@@ -14,7 +14,7 @@ from domain.catalog.lifecycle import ProductState, ProductType
 from domain.catalog.offers import Offer, OfferReads
 from domain.money import Money
 
-OFFERS = (
+OFFERS = Statement(
     select(
         sku.c.sku,
         sku.c.product_id,
@@ -40,7 +40,6 @@ OFFERS = (
         )
     )
 )
-_OFFERS = Statement(OFFERS)
 _PLAIN = tuple(name for name in Offer.__dataclass_fields__ if name != "price")
 
 
@@ -50,7 +49,7 @@ class SqlOfferReads:
         self._reads = reads
 
     async def by_sku(self, skus: Sequence[str]) -> list[Offer | None]:
-        return in_order(await self._reads.rows(_OFFERS, keys=list(skus)), skus)
+        return in_order(await self._reads.rows(OFFERS, keys=list(skus)), skus)
 
 
 def in_order(rows: Iterable[Any], skus: Sequence[str]) -> list[Offer | None]:

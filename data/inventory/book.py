@@ -6,15 +6,24 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, ColumnElement, Table, func, select
+from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, ColumnElement, Table, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.direct import direct
 from data.event_log import event_metadata
 from data.inventory.levels import take_lots
 from data.inventory.tables import journal, reservation, stock_level
 from data.kernel import implements
 from domain.codec import to_json
-from domain.inventory import Reservation, Reservations, ReservationState, Shelf, StockChanges, StockLevel
+from domain.inventory import (
+    Reservation,
+    ReservationPurpose,
+    Reservations,
+    ReservationState,
+    Shelf,
+    StockChanges,
+    StockLevel,
+)
 from domain.kernel import Aggregate, Recorded, Work, uuid7
 
 _UNMAPPED = frozenset({"created_at", "updated_at"})
@@ -33,6 +42,7 @@ FROM unnest($1::uuid[], $2::text[]) AS wanted(store_id, sku)
 JOIN inventory.stock_level l ON l.store_id = wanted.store_id AND l.sku = wanted.sku
 ORDER BY l.store_id, l.sku FOR UPDATE OF l
 """  # noqa: S608 — made of our own columns only.
+_OF_ORDERS = f"SELECT {', '.join(_RESERVATION)} FROM inventory.reservation WHERE order_id = ANY($1)"  # noqa: S608 — see above.
 # What another transaction has just ended is not kept, though the statement's snapshot still shows it as active.
 _KEEP = """
 WITH kept AS (
@@ -82,13 +92,12 @@ class SqlReservations:
     async def lock_shelves(self, shelves: Iterable[Shelf]) -> dict[Shelf, StockLevel]:
         wanted = list(shelves)
         rows = await self._run(_LOCK, [store_id for store_id, _ in wanted], [sku for _, sku in wanted])
-        return {(row.store_id, row.sku): StockLevel(**row._asdict()) for row in rows}
+        return {(row.store_id, row.sku): StockLevel(**row) for row in rows}
 
     async def of_orders(self, order_ids: Sequence[UUID]) -> Mapping[UUID, Sequence[Reservation]]:
-        wanted = select(reservation).where(reservation.c.order_id == func.any(list(order_ids)))
         found: dict[UUID, list[Reservation]] = {}
-        for row in await self._session.execute(wanted):
-            found.setdefault(row.order_id, []).append(Reservation(**row._asdict()))
+        for row in await self._run(_OF_ORDERS, list(order_ids)):
+            found.setdefault(row["order_id"], []).append(_reservation(row))
         return found
 
     async def lock_order(self, order_id: UUID) -> tuple[StockChanges, Sequence[Reservation]]:
@@ -132,8 +141,14 @@ class SqlReservations:
         return StockChanges(levels), reservations
 
     async def _run(self, statement: str, *arguments: Any) -> Sequence[Any]:
-        result = await (await self._session.connection()).exec_driver_sql(statement, arguments)
-        return result.all() if result.returns_rows else ()
+        return await direct(self._session, statement, *arguments)
+
+
+def _reservation(row: Any) -> Reservation:
+    told = dict(row)
+    return Reservation(
+        **told | {"purpose": ReservationPurpose(told["purpose"]), "state": ReservationState(told["state"])}
+    )
 
 
 def _rows(objects: Iterable[Any], names: Sequence[str]) -> str:

@@ -1,12 +1,16 @@
 """Orders for change: loaded from their events, and saved as events and projection with the transaction."""
 
+from collections import deque
 from collections.abc import Sequence
 from datetime import date
+from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
-from sqlalchemy import func, select
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.direct import direct
 from data.event_log import EventStore
 from data.kernel import implements
 from data.orders.projection import watch, watched
@@ -14,7 +18,12 @@ from data.orders.tables import order as order_table
 from domain.orders import Order, Orders, order_number
 
 _NO_TENANT = UUID(int=0)
-_SERIAL = func.nextval("orders.order_serial")
+_LOCK = 'SELECT FROM orders."order" WHERE id = $1 FOR UPDATE'
+_SERIALS = "SELECT nextval('orders.order_serial') AS serial FROM generate_series(1, $1::int)"
+
+SERIALS_AT_ONCE = 20
+# Numbers have gaps anyway: every process has some in hand, and what it does not use is lost.
+_SPARE: WeakKeyDictionary[Any, deque[int]] = WeakKeyDictionary()
 
 
 @implements(Orders)
@@ -35,10 +44,8 @@ class SqlOrders:
         return order
 
     async def lock(self, order_id: UUID) -> Order | None:
-        if order_id not in watched(self._session.info):
-            row = select(order_table.c.id).where(order_table.c.id == order_id).with_for_update()
-            if (await self._session.execute(row)).first() is None:
-                return None
+        if order_id not in watched(self._session.info) and not await direct(self._session, _LOCK, order_id):
+            return None
         return await self.get(order_id)
 
     async def by_number(self, number: str) -> Order | None:
@@ -47,5 +54,7 @@ class SqlOrders:
         return None if order_id is None else await self.get(order_id)
 
     async def next_numbers(self, day: date, count: int = 1) -> Sequence[str]:
-        serials = await self._session.scalars(select(_SERIAL).select_from(func.generate_series(1, count)))
-        return [order_number(day, serial) for serial in serials]
+        spare = _SPARE.setdefault(self._session.sync_session.get_bind(), deque())
+        if len(spare) < count:
+            spare.extend(row["serial"] for row in await direct(self._session, _SERIALS, max(count, SERIALS_AT_ONCE)))
+        return [order_number(day, spare.popleft()) for _ in range(count)]

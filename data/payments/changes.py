@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import and_, exists, func, select, true
+from sqlalchemy import Select, Text, Uuid, and_, bindparam, exists, func, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.direct import selected
 from data.kernel import implements
 from data.payments.locking import lock
 from data.payments.tables import dispute, escrow_hold, payment, policy, refund
+from data.statements import Statement
 from domain.payments import (
     Dispute,
     Disputes,
@@ -26,6 +28,7 @@ from domain.payments import (
     PaymentPolicy,
     Payments,
     PaymentState,
+    PayoutSchedule,
     Policies,
     Refund,
     Refunds,
@@ -157,10 +160,46 @@ class SqlPolicies:
         return found or PaymentPolicy(id=tenant_id, tenant_id=tenant_id)
 
     async def lock_or_create(self, tenant_id: UUID) -> PaymentPolicy:
-        blank = PaymentPolicy(id=tenant_id, tenant_id=tenant_id)
+        # Its events are its own: under the id of the tenant they would continue the events of the tenant itself.
+        blank = PaymentPolicy(tenant_id=tenant_id)
         values = {name: getattr(blank, name) for name in _POLICY}
         await self._session.execute(upsert(policy).values(values).on_conflict_do_nothing())
         return (await self._session.scalars(select(PaymentPolicy).with_for_update())).one()
+
+
+def _fraud_facts() -> Select[Any]:
+    table, hour, day = payment.c, bindparam("hour", type_=_INSTANT), bindparam("day", type_=_INSTANT)
+    paid = table.captured_at.is_not(None)
+    disputed = exists().where(dispute.c.payment_id == table.id)
+    user = (
+        select(
+            func.count().filter(table.opened_at > hour).label("user_payments_hour"),
+            func.count().filter(table.opened_at > day).label("user_payments_day"),
+            func.count().filter(table.opened_at > day, table.state == PaymentState.FAILED).label("user_failures_day"),
+            func.count().filter(paid).label("user_paid_count"),
+            func.avg(table.amount_minor)
+            .filter(paid, table.currency == bindparam("currency", type_=Text))
+            .label("user_average_minor"),
+            func.count().filter(disputed).label("user_disputes"),
+        )
+        .where(table.user_id == bindparam("user_id", type_=Uuid))
+        .subquery()
+    )
+    card = (
+        select(
+            func.count().filter(table.opened_at > hour).label("card_payments_hour"),
+            func.count().filter(table.opened_at > hour, table.state == PaymentState.FAILED).label("card_failures_hour"),
+            func.count(table.user_id.distinct()).label("card_users"),
+        )
+        .where(table.fingerprint == bindparam("fingerprint", type_=table.fingerprint.type))
+        .subquery()
+    )
+    rules = select(*(policy.c[name].label(f"policy_{name}") for name in _POLICY)).subquery()
+    return select(user, card, rules).select_from(user.join(card, true()).outerjoin(rules, true()))
+
+
+_INSTANT = payment.c.opened_at.type
+_FRAUD = Statement(_fraud_facts())
 
 
 @implements(FraudReads)
@@ -169,46 +208,17 @@ class SqlFraudReads:
         self._session = session
 
     async def gather(self, request: FraudRequest) -> tuple[FraudFacts, PaymentPolicy | None]:
-        user, card = _of_user(request), _of_card(request)
-        rules = select(*(policy.c[name].label(f"policy_{name}") for name in _POLICY)).subquery()
-        wanted = select(user, card, rules).select_from(user.join(card, true()).outerjoin(rules, true()))
-        row = (await self._session.execute(wanted)).mappings().one()
+        (row,) = await selected(
+            self._session,
+            _FRAUD,
+            user_id=request.user_id,
+            currency=request.amount.currency,
+            fingerprint=request.method.fingerprint,
+            hour=request.at - timedelta(hours=1),
+            day=request.at - timedelta(days=1),
+        )
         facts = FraudFacts(**{name: int(row[name] or 0) for name in FraudFacts.__dataclass_fields__})
         if row["policy_id"] is None:
             return facts, None
-        return facts, PaymentPolicy(**{name: row[f"policy_{name}"] for name in _POLICY})
-
-
-def _of_user(request: FraudRequest) -> Any:
-    table = payment.c
-    hour, day = request.at - timedelta(hours=1), request.at - timedelta(days=1)
-    paid = table.captured_at.is_not(None)
-    disputed = exists().where(dispute.c.payment_id == table.id)
-    return (
-        select(
-            func.count().filter(table.opened_at > hour).label("user_payments_hour"),
-            func.count().filter(table.opened_at > day).label("user_payments_day"),
-            func.count().filter(table.opened_at > day, table.state == PaymentState.FAILED).label("user_failures_day"),
-            func.count().filter(paid).label("user_paid_count"),
-            func.avg(table.amount_minor)
-            .filter(paid, table.currency == request.amount.currency)
-            .label("user_average_minor"),
-            func.count().filter(disputed).label("user_disputes"),
-        )
-        .where(table.user_id == request.user_id)
-        .subquery()
-    )
-
-
-def _of_card(request: FraudRequest) -> Any:
-    table = payment.c
-    hour = request.at - timedelta(hours=1)
-    return (
-        select(
-            func.count().filter(table.opened_at > hour).label("card_payments_hour"),
-            func.count().filter(table.opened_at > hour, table.state == PaymentState.FAILED).label("card_failures_hour"),
-            func.count(table.user_id.distinct()).label("card_users"),
-        )
-        .where(table.fingerprint == request.method.fingerprint)
-        .subquery()
-    )
+        told = {name: row[f"policy_{name}"] for name in _POLICY}
+        return facts, PaymentPolicy(**told | {"payout_schedule": PayoutSchedule(told["payout_schedule"])})

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
+from data.direct import selected
 from data.kernel import implements
 from data.statements import Statement
 from domain.codec import from_json
@@ -34,7 +35,8 @@ _LIMITS = """jsonb_build_object('remaining', allowance.usage_limit - allowance.u
   'taken', coalesce((SELECT share.used FROM pricing.customer_allowance AS share
     WHERE subject_id = allowance.id AND share.customer_id = :customer_id), 0))"""
 
-_GATHER = text(f"""
+_GATHER = Statement(
+    text(f"""
 SELECT 'prices' AS fact, jsonb_build_object('list_id', list_id, 'name', name, 'kind', kind, 'seller_id', seller_id,
   'store_id', store_id, 'customer_id', customer_id, 'tier', tier, 'region', region, 'priority', priority, 'sku', sku,
   'min_quantity', min_quantity,
@@ -72,15 +74,15 @@ SELECT 'purse', jsonb_build_object('program_id', loyalty_program.id, 'balance', 
   'point_value', point_value::text, 'currency', currency)::text
 FROM pricing.loyalty_program JOIN pricing.loyalty_account ON user_id = :customer_id WHERE is_active
 """).bindparams(  # noqa: S608 — its shared pieces are constants of this module.
-    bindparam("skus", type_=ARRAY(Text)),
-    bindparam("sellers", type_=ARRAY(Uuid)),
-    bindparam("codes", type_=ARRAY(Text)),
-    bindparam("currencies", type_=ARRAY(Text)),
-    bindparam("customer_id", type_=Uuid),
-    bindparam("currency", type_=Text),
-    bindparam("at", type_=DateTime(timezone=True)),
+        bindparam("skus", type_=ARRAY(Text)),
+        bindparam("sellers", type_=ARRAY(Uuid)),
+        bindparam("codes", type_=ARRAY(Text)),
+        bindparam("currencies", type_=ARRAY(Text)),
+        bindparam("customer_id", type_=Uuid),
+        bindparam("currency", type_=Text),
+        bindparam("at", type_=DateTime(timezone=True)),
+    )
 )
-_READ = Statement(_GATHER)
 
 _KINDS: dict[str, Any] = {
     "prices": ListedPrice,
@@ -98,7 +100,7 @@ class SqlPriceFacts:
 
     async def gather(self, request: QuoteRequest) -> Facts:
         request.check()
-        return _facts((await self._session.execute(_GATHER, _parameters(request))).all())
+        return _facts(await selected(self._session, _GATHER, **_parameters(request)))
 
 
 @implements(PriceFactsReads)
@@ -108,7 +110,7 @@ class SqlPriceFactsReads:
 
     async def gather(self, request: QuoteRequest) -> Facts:
         request.check()
-        return _facts(await self._reads.rows(_READ, **_parameters(request)))
+        return _facts(await self._reads.rows(_GATHER, **_parameters(request)))
 
 
 def _parameters(request: QuoteRequest) -> dict[str, Any]:

@@ -43,7 +43,7 @@ from domain.payments.escrow import EscrowHolds
 from domain.payments.fraud import FraudReads, FraudRequest, assess
 from domain.payments.ledger import Ledger
 from domain.payments.methods import Method, MethodKind
-from domain.payments.payment import Payment, Payments, PaymentState, locked
+from domain.payments.payment import OVER, Payment, Payments, PaymentState, locked
 from domain.payments.policy import PaymentPolicy
 from domain.payments.providers import (
     ChargeOutcome,
@@ -200,16 +200,17 @@ async def _payment(
     return payment
 
 
-async def await_review(saga: Saga, payments: Payments) -> None:
+async def await_review(saga: Saga, work: Work, payments: Payments) -> None:
     """Go on once a person has looked at a suspicious payment.
 
-    Raises: PaymentDeclined when it was refused; Waiting.
+    Raises: PaymentDeclined when it was refused, or given up with its order; Waiting.
     """
     payment = await payments.get(UUID(saga.data["payment_id"]))
-    if payment is None or payment.state is PaymentState.FAILED:
+    if payment is None or payment.state in OVER:
         raise PaymentDeclined(reason="it was refused after a review")
     if payment.state is PaymentState.REVIEW:
-        raise Waiting(saga.deadline)
+        # The decision wakes the saga; one that falls while it is not asleep yet is seen a minute later.
+        raise Waiting(min(work.now + ASK_AGAIN_AFTER, saga.deadline))
 
 
 async def reserve_goods(saga: Saga, work: Work, desk: StockDesk) -> None:
@@ -257,6 +258,8 @@ async def take_money(saga: Saga, work: Work, provider: PaymentProvider) -> None:
         raise PaymentDeclined(reason=outcome.reason or "the provider gave no reason")
     if outcome.status is ChargeStatus.PENDING:
         raise Waiting(min(work.now + ASK_AGAIN_AFTER, saga.deadline))
+    if outcome.amount != request.amount:
+        raise PaymentDeclined(reason="the provider took another amount than it was asked for")
     saga.data["outcome"] = to_json(outcome)
 
 
@@ -271,7 +274,8 @@ async def settle_order(
 ) -> None:
     """Confirm the order, and note the money in payment, escrow, ledger and order together.
 
-    Raises: InvalidStateTransition when the order was cancelled meanwhile; ReservationEnded.
+    Raises: InvalidStateTransition when the order was cancelled meanwhile; PaymentDeclined when its payment was given up;
+        ReservationEnded.
     """
     order = await _order(saga, orders)
     order.confirm(work)
@@ -280,6 +284,8 @@ async def settle_order(
         return
     outcome = from_json(saga.data["outcome"], ChargeOutcome)
     payment = await locked(payments, UUID(saga.data["payment_id"]))
+    if payment.state in OVER:
+        raise PaymentDeclined(reason=payment.failure_reason or "it was given up")
     if outcome.status is ChargeStatus.CAPTURED:
         await settle_capture(payment, outcome.reference, outcome.amount, outcome.fee, work, holds, ledger)
         order.pay(payment.id, outcome.amount, work)
@@ -289,14 +295,23 @@ async def settle_order(
 
 
 async def look_for_money(saga: Saga, provider: PaymentProvider) -> None:
-    """Find out whether anything was taken: what is not taken yet is let go, what is taken will be given back."""
+    """Find out whether anything was taken: what is not taken yet is let go, what is taken will be given back.
+
+    Raises: ProviderUnreachable, ProviderRefused.
+    """
     if "charge" not in saga.data:
         return
     found = await provider.find(saga.data["payment_id"])
     if found is not None and found.status in {ChargeStatus.AUTHORIZED, ChargeStatus.PENDING}:
         found = await provider.void(found.reference, f"{saga.data['payment_id']}-void")
-    if found is not None and found.status is ChargeStatus.CAPTURED:
+    if found is None or found.status is not ChargeStatus.CAPTURED:
+        return
+    if found.amount == from_json(saga.data["charge"]["amount"], Money):
         saga.data["taken"] = to_json(found)
+    else:
+        # No payment of ours is of this amount, so our books have no place for it: it goes back where it came from.
+        await provider.refund(found.reference, found.amount, f"{saga.data['payment_id']}-refund")
+        saga.data["mistaken"] = to_json(found)
 
 
 async def withdraw_order(
@@ -324,6 +339,11 @@ async def withdraw_order(
     await release_stock(ReleaseStock(order_id=order.id), work, book)
     await allowances.give_back(order.id)
     for payment in await payments.by_order(order.id):
+        if "mistaken" in saga.data and payment.state not in OVER:
+            mistaken = from_json(saga.data["mistaken"], ChargeOutcome)
+            payment.mistrust(
+                f"{mistaken.status} {mistaken.reference} {mistaken.amount}", "another amount was asked for"
+            )
         if not payment.is_paid:
             payment.failed(refusal.get("reason") or "the order was withdrawn")
         if "taken" in saga.data:

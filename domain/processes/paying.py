@@ -12,15 +12,13 @@ from domain.payments.disputes import CloseDispute, Disputes, OpenDispute, close_
 from domain.payments.escrow import EscrowHolds
 from domain.payments.ledger import Ledger
 from domain.payments.paying_out import (
-    BeginPayout,
     CompletePayout,
     FailPayout,
-    begin_payout,
     complete_payout,
     fail_payout,
 )
 from domain.payments.payment import OVER, Payment, Payments, PaymentState
-from domain.payments.payouts import Payouts
+from domain.payments.payouts import Payouts, PayoutState
 from domain.payments.policy import Policies
 from domain.payments.providers import (
     PaymentProvider,
@@ -48,10 +46,14 @@ from domain.sagas import Sagas
 SEND_REFUND = "payments.send_refund"
 SEND_PAYOUT = "payments.send_payout"
 LET_GO = "payments.let_go"
+# With pauses of up to a quarter of an hour this is about three days: so long may a provider be out of reach.
+ATTEMPTS = 400
 
 jobs = Jobs()
 subscriptions = Subscriptions("payments")
 
+_TO_BE_SENT = frozenset({PayoutState.SCHEDULED, PayoutState.PROCESSING})
+_SENT = frozenset({PayoutState.PROCESSING, PayoutState.PAID})
 _REPORTED = {
     ProviderFact.CHARGE_AUTHORIZED: PaymentState.AUTHORIZED,
     ProviderFact.CHARGE_CAPTURED: PaymentState.CAPTURED,
@@ -82,7 +84,7 @@ async def ask_to_send(refund_id: UUID, queue: JobQueue) -> None:
     await queue.defer(SEND_REFUND, {"refund_id": str(refund_id)}, key=f"refund {refund_id}")
 
 
-@jobs.on(SEND_REFUND)
+@jobs.on(SEND_REFUND, attempts=ATTEMPTS)
 async def send_refund(
     payload: Mapping[str, Any],
     work: Work,
@@ -140,7 +142,7 @@ async def _order_of_refund(refund_id: UUID, refunds: Refunds, orders: Orders) ->
     return None if refund is None else await orders.lock(refund.order_id)
 
 
-@jobs.on(LET_GO)
+@jobs.on(LET_GO, attempts=ATTEMPTS)
 async def let_go(payload: Mapping[str, Any], work: Work, provider: PaymentProvider, payments: Payments) -> None:
     """Release money that a provider has set aside for a payment that was given up."""
     del work
@@ -159,7 +161,7 @@ async def on_payout_scheduled(envelope: Envelope, queue: JobQueue) -> None:
     )
 
 
-@jobs.on(SEND_PAYOUT)
+@jobs.on(SEND_PAYOUT, attempts=ATTEMPTS)
 async def send_payout(
     payload: Mapping[str, Any],
     work: Work,
@@ -169,7 +171,11 @@ async def send_payout(
     ledger: Ledger,
 ) -> None:
     """Transfer a seller's earnings under the payout's key; left without an answer, the job comes again and asks the same."""
-    payout = await begin_payout(BeginPayout(payout_id=UUID(payload["payout_id"])), payouts)
+    payout = await payouts.lock(UUID(payload["payout_id"]))
+    if payout is None or payout.state not in _TO_BE_SENT:
+        # It was given up, or its provider has told us by itself that it is done.
+        return
+    payout.begin()
     try:
         outcome = await provider.transfer(
             payout.destination, payout.amount, payout.transfer_key, tenant_id=payout.tenant_id
@@ -188,6 +194,11 @@ async def note_transfer(
         command = CompletePayout(payout_id=payout_id, reference=outcome.reference)
         await complete_payout(command, work, payouts, ledger)
     elif outcome.status is TransferStatus.FAILED:
+        payout = await payouts.lock(payout_id)
+        said_of = {None} if payout is None else {None, payout.transfer_key}
+        if payout is None or payout.state not in _SENT or outcome.key not in said_of:
+            # It is known, or is about an earlier attempt: the present one must not be repeated while it is on its way.
+            return
         failure = outcome.reason or "the provider gave no reason"
         await fail_payout(FailPayout(payout_id=payout_id, failure=failure), work, policies, payouts, ledger)
 
@@ -234,7 +245,8 @@ async def _hear_charge(
 ) -> None:
     assert told.payment_id is not None  # noqa: S101 — the caller has looked.
     found = await payments.get(told.payment_id)
-    if found is None:
+    # What is paid has been settled with its order: nothing that comes after it is news, and nobody is locked for it.
+    if found is None or found.is_paid:
         return
     # A checkout that waits asks the provider itself, and settles what it is told.
     if await sagas.wake(found.order_id, work.now):

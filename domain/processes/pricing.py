@@ -186,9 +186,10 @@ async def create_pricing_rule(command: CreatePricingRule, work: Work, rules: Pri
 
 
 async def create_promotion(
-    command: CreatePromotion, work: Work, promotions: Promotions, queue: JobQueue, users: Users
+    command: CreatePromotion, work: Work, promotions: Promotions, queue: JobQueue, skus: Skus, users: Users
 ) -> Promotion:
     await _require_people([command.seller_id], work, users)
+    await _require_skus([each.sku for each in command.terms.items], work, skus)
     return await pricing.create_promotion(command, work, promotions, queue)
 
 

@@ -12,9 +12,11 @@ from domain.payments.ledger import Ledger
 from domain.payments.payment import Payment, Payments, PaymentState, locked
 from domain.payments.providers import ChargeStatus, PaymentProvider, ProviderRefused
 from domain.payments.refunds import Refund, RefundPayment, Refunds, request_refund
-from domain.payments.releasing import VoidPayment, settle_capture
+from domain.payments.releasing import ReviewFraud, VoidPayment, settle_capture
+from domain.payments.releasing import review_fraud as review
 from domain.payments.splits import RefundPart
 from domain.processes.paying import LET_GO, ask_to_send
+from domain.sagas import Sagas
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,16 @@ async def void_payment(command: VoidPayment, payments: Payments, queue: JobQueue
     payment.void(command.reason)
     if payment.reference:
         await queue.defer(LET_GO, {"payment_id": str(payment.id)}, key=f"let go {payment.id}")
+    return payment
+
+
+async def review_fraud(command: ReviewFraud, work: Work, payments: Payments, sagas: Sagas) -> Payment:
+    """Let a suspicious payment go on, or refuse it; the checkout that waits for this goes on at once, or back.
+
+    Raises: NotFound, InvalidStateTransition.
+    """
+    payment = await review(command, work, payments)
+    await sagas.wake(payment.order_id, work.now)
     return payment
 
 

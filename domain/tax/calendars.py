@@ -8,8 +8,6 @@ from functools import lru_cache
 from typing import Any, Protocol, Self
 from uuid import UUID
 
-from holidays import country_holidays
-
 from domain.kernel import Aggregate, DomainError, Event, InvalidInput, NotFound, Work, event
 from domain.tax.places import TaxPlace
 
@@ -143,6 +141,9 @@ def _weekend(country: str) -> Collection[int]:
 
 def _library(place: TaxPlace, year: int) -> Any | None:
     subdivision = place.province.partition("-")[2] if place.province else None
+    # It weighs 9 MB, which a server that nobody asks for holidays has better uses for.
+    from holidays import country_holidays  # noqa: PLC0415
+
     for part in dict.fromkeys((subdivision, None)):
         try:
             return country_holidays(place.country, subdiv=part, years=year, language="en_US")

@@ -2,9 +2,6 @@
 
 from dataclasses import dataclass
 
-from stdnum import get_cc_module
-from stdnum.exceptions import ValidationError
-
 from domain.kernel import DomainError, InvalidInput
 
 MAX_LENGTH = 40
@@ -43,6 +40,10 @@ def check_tax_number(country: str, number: str) -> TaxNumber:
     Raises: InvalidTaxNumber, InvalidInput for a country whose numbers are not known.
     Source: python-stdnum, after the published rules of each authority.
     """
+    # Its countries weigh 6 MB, which a server that nobody asks for tax numbers has better uses for.
+    from stdnum import get_cc_module  # noqa: PLC0415
+    from stdnum.exceptions import ValidationError  # noqa: PLC0415
+
     rules = (
         get_cc_module(country.lower(), "vat") if len(country) == 2 and country.isascii() and country.isalpha() else None
     )

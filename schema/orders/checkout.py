@@ -21,7 +21,7 @@ from domain.sagas import ProcessUnfinished, TooLate
 from domain.tenancy import StoreNotSelling
 from resolvers import checkout as resolvers
 from schema.inputs import enum_of
-from schema.kernel import PUBLIC, command, computed, query
+from schema.kernel import AUTHENTICATED, PUBLIC, command, computed, query
 from schema.orders.carts import CODES
 from schema.orders.entities import amount
 from schema.orders.orders import Order
@@ -117,6 +117,6 @@ class CheckoutMutation:
         resolvers.cancel_order,
         Order,
         errors=[domain.CancellationWindowClosed, InvalidStateTransition],
-        who=PUBLIC,
+        who=AUTHENTICATED,
         key_required=True,
     )

@@ -43,7 +43,7 @@ Post = Callable[[bytes, Mapping[str, str]], Awaitable[int]]
 class SandboxConfig:
     """What the provider and its customer have agreed on.
 
-    `silence_seconds` is how long a card that times out keeps its caller waiting; `retry_seconds` are the pauses after
+    `told_seconds` is how much later a webhook comes that tells what an answer has told, `silence_seconds` is how long a card that times out keeps its caller waiting; `retry_seconds` are the pauses after
     which a webhook is sent again.
     """
 
@@ -52,6 +52,7 @@ class SandboxConfig:
     webhook_url: str = ""
     path: Path | str = ":memory:"
     late_seconds: float = 2.0
+    told_seconds: float = 0.0
     silence_seconds: float = 60.0
     retry_seconds: Sequence[float] = (1.0, 5.0, 30.0, 120.0, 600.0)
     tells_all: bool = True
@@ -65,7 +66,9 @@ class SandboxApp:
     ) -> None:
         self._config = config
         self._books = SandboxBooks(config.path, clock)
-        self.bank = SandboxBank(self._books, late_seconds=config.late_seconds, tells_all=config.tells_all)
+        self.bank = SandboxBank(
+            self._books, late_seconds=config.late_seconds, told_seconds=config.told_seconds, tells_all=config.tells_all
+        )
         self._webhooks = SandboxWebhookSender(self._books, config, post)
         self._stumbled: set[str] = set()
         self.app = Starlette(

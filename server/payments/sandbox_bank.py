@@ -18,12 +18,14 @@ _LATE = frozenset({Behaviour.CONFIRM_LATE, Behaviour.DECLINE_LATE, Behaviour.OUT
 class SandboxBank:
     """Carries requests out, each key once.
 
-    `late_seconds` is how long a late confirmation takes. Amounts are minor units. The fee is 2.9 % and 30 minor units of
+    `late_seconds` is how long a late confirmation takes, `told_seconds` is how much later a webhook comes that tells what an
+    answer has told. Amounts are minor units. The fee is 2.9 % and 30 minor units of
     what is captured. With `tells_all` unset, only those facts are sent as webhooks that no answer has told.
     """
 
     books: SandboxBooks
     late_seconds: float = 2.0
+    told_seconds: float = 0.0
     tells_all: bool = True
 
     def charge(self, key: str, request: Mapping[str, Any]) -> Answer:
@@ -248,6 +250,8 @@ class SandboxBank:
         """Queue a webhook, unless an answer has told the same and only the rest is wanted."""
         if known and not self.tells_all:
             return
+        if known:
+            after += self.told_seconds
         event_id = _new("evt")
         moment = self.books.clock() + after if happened is None else happened
         body = {"id": event_id, "type": kind, "created": moment, "data": subject}

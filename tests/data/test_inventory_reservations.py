@@ -364,14 +364,14 @@ class TestAllocationSource:
 
 
 class TestHearing:
-    async def test_reserves_for_an_order_without_a_cart_and_releases_a_cancelled_one(
+    async def test_reserves_for_an_order_that_came_without_a_checkout_and_releases_a_cancelled_one(
         self, transactions: SqlTransactions, database: Database, work: Work, stock: Stock
     ) -> None:
         await stock(mug=5)
         line = {"store_id": str(STORE), "sku": "mug", "quantity": 2}
         by_phone, checked_out = uuid7(), uuid7()
-        for order_id, cart_id in ((by_phone, None), (checked_out, str(uuid7())), (by_phone, None)):
-            placed = heard("order.created", order_id, work, draft={"cart_id": cart_id, "lines": [line]})
+        for order_id, channel in ((by_phone, "phone"), (checked_out, "online"), (by_phone, "phone")):
+            placed = heard("order.created", order_id, work, draft={"order_type": channel, "lines": [line]})
             await transactions.run(reserve_ordered, placed, work)
         assert await levels(database, work.tenant_id) == {"mug": (5, 2)}
         for _ in range(2):

@@ -84,7 +84,8 @@ class TestOrders:
         await transactions.run(place, Place(), work)
         with statements(database) as sent:
             order = await transactions.run(place, Place(steps=2), work)
-        assert len(sent) == 4, sent
+        # Once in a while there is one more, for the next twenty numbers.
+        assert len([each for each in sent if "nextval" not in each]) == 3, sent
         assert "platform.enter" in sent[0]
         assert (order.state, order.version) == (OrderState.PAID, 3)
 
@@ -94,7 +95,7 @@ class TestOrders:
         placed = await transactions.run(place, Place(steps=2), work)
         with statements(database) as sent:
             found = await transactions.run(look, placed.id, work)
-        assert len(sent) == 3
+        assert len(sent) == 2
         assert state_of(found) == state_of(placed)
 
     async def test_come_back_from_a_snapshot_as_they_were(
@@ -274,7 +275,7 @@ class TestOrderReads:
         unknown = uuid7()
         keys = [two.id, unknown, one.id]
         assert [row and row.id for row in await reads.by_id(keys)] == [two.id, None, one.id]
-        assert [row.id for row in await reads.by_number([two.number, one.number])] == [two.id, one.id]
+        assert [row and row.id for row in await reads.by_number([two.number, one.number])] == [two.id, one.id]
         assert [[row.sku for row in rows] for rows in await reads.lines(keys)] == [["mug", "bowl"], [], ["mug", "bowl"]]
         parts = await reads.parts(keys)
         assert [[row.number for row in rows] for rows in parts] == [

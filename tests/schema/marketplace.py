@@ -1,9 +1,12 @@
 """A tenant with one of everything, made through the graph, and what its things are called."""
 
+import asyncio
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
+
+from graphql import ExecutionResult
 
 from data.dead_letters import Failure, Retries
 from domain.identity.roles import PERMISSIONS
@@ -11,12 +14,16 @@ from domain.kernel import NOBODY, Principal, uuid7
 from domain.tenancy import PLATFORM_PERMISSION
 from resolvers.kernel import Context
 from server.services import Services
+from tests.schema.buying_marketplace import bought_in
 from tests.schema.documents import document
 from tests.schema.recipes import SPARE_CATEGORIES, SPARE_SKUS, SPARE_SLUGS
 
 PASSWORD = "correct horse battery"
 EVERYTHING = frozenset(PERMISSIONS) - {PLATFORM_PERMISSION}
 """What the administrator of a tenant may do at most: everything but run the platform."""
+
+QUIET_SECONDS = 0.5
+SILENCE = ExecutionResult(data={}, errors=None)
 
 
 @dataclass
@@ -42,11 +49,14 @@ class Marketplace:
     async def first_event(
         self, text: str, variables: dict[str, Any] | None = None, principal: Principal | None = None
     ) -> Any:
-        """Subscribe, and give the first event or the error in its place."""
+        """Subscribe, and give the first event, the error in its place, or `SILENCE` when there is neither for a while."""
         context = self.context(self.admin if principal is None else principal)
         events = await self.graph.subscribe(text, variable_values=variables, context_value=context)
         try:
-            return await anext(aiter(events))
+            async with asyncio.timeout(QUIET_SECONDS):
+                return await anext(aiter(events))
+        except TimeoutError:
+            return SILENCE
         finally:
             await events.aclose()
             await context.reads.close()
@@ -91,6 +101,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     await _opinions(market, mark)
     await _texts(market)
     await _errands(market)
+    await bought_in(market, mark)
     return market
 
 
@@ -127,7 +138,13 @@ async def _people(market: Marketplace, mark: str, everything: Principal) -> None
 async def _stores(market: Marketplace, mark: str) -> None:
     code = f"store-{mark}"
     store = await market.make(
-        "createStore", code=code, name="Corner", provinceCode="CA-ON", location={"latitude": 45.4, "longitude": -75.7}
+        "createStore",
+        code=code,
+        name="Corner",
+        provinceCode="CA-ON",
+        location={"latitude": 45.4, "longitude": -75.7},
+        deliveryEnabled=True,
+        pickupEnabled=True,
     )
     await market.make("activateStore", id=store["id"])
     await market.make("setStoreSetting", storeId=store["id"], key="till", value="1")
@@ -196,8 +213,8 @@ async def _spares(market: Marketplace, mark: str) -> None:
         slug = f"{name.replace('_', '-')}-{mark}"
         await market.make("createCategory", name="Spare", slug=slug)
         market.keys[name] = slug
-    await market.make("createStore", code=f"spare-{mark}", name="Spare")
-    market.keys["spare_store_code"] = f"spare-{mark}"
+    spare = await market.make("createStore", code=f"spare-{mark}", name="Spare")
+    market.keys |= {"spare_store_code": f"spare-{mark}", "other_store": spare["id"]}
 
 
 async def _opinions(market: Marketplace, mark: str) -> None:
@@ -208,7 +225,7 @@ async def _opinions(market: Marketplace, mark: str) -> None:
     await market.make("voteReview", id=review["id"], vote="HELPFUL")
     await market.make("addToWishlist", reader, productId=market.keys["product"])
     own = await market.make("createReview", productId=market.keys["accessory"], rating=3)
-    market.keys |= {"review": review["id"], "own_review": own["id"]}
+    market.keys |= {"review": review["id"], "own_review": own["id"], "reader": str(reader.user_id)}
 
 
 async def _texts(market: Marketplace) -> None:

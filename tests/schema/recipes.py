@@ -2,44 +2,20 @@
 
 from typing import Any
 
-from domain.kernel import uuid7
-
-
-class Key(str):
-    """Stands for an id, SKU, slug or code of the marketplace that is called in; says which."""
-
-    __slots__ = ()
-
+from tests.schema import buying_recipes as buying
+from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keys_in
+from tests.schema.keys import taking as _input
 
 SPARE_SKUS = tuple(f"spare_sku_{number}" for number in range(1, 8))
 SPARE_SLUGS = ("spare_slug_1", "spare_slug_2")
 SPARE_CATEGORIES = ("spare_category_1", "spare_category_2")
 # A person does these once for each product, so everybody who does is somebody else.
 ONCE_A_PERSON = frozenset({"createReview", "addToWishlist"})
-
-
-class Fresh(str):
-    """Stands for a text that nothing has been called by yet."""
-
-    __slots__ = ()
-
-    def make(self) -> str:
-        return f"{self}{uuid7().hex[-12:]}"
-
-
-STORE, PRODUCT, CATEGORY, SKU, USER = Key("store"), Key("product"), Key("category"), Key("sku"), Key("user")
-CAD = {"amountMinor": 900, "currency": "CAD"}
-STREET = {"streetLine1": "1 Main Street", "city": "Ottawa", "province": "ON", "postalCode": "K1A 0A1", "country": "CA"}
 FILTER = {"categoryId": CATEGORY, "sellerId": USER, "storeId": STORE}
 NARROWED = [{"filter": {name: key}} for name, key in FILTER.items()]
 TEXT_OF_PRODUCT = {"entityType": "PRODUCT", "entityId": PRODUCT}
 PRICED = {"name": Fresh("Lamp "), "price": CAD}
 VARIANT = {"name": "Blue", "sku": Fresh("SKU-")}
-
-
-def _input(**fields: Any) -> dict[str, Any]:
-    return {"input": fields}
-
 
 # What a call may take for itself, because another tenant's use of it is nobody's business, is a spare one of each kind:
 # the things that the other tests name must not exist twice. A field with several ways to be called has a list of them. A field that names nothing of a tenant needs no entry,
@@ -192,15 +168,22 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "moderateReview": _input(id=Key("review"), state="HIDDEN"),
     "addToWishlist": _input(productId=PRODUCT),
     "removeFromWishlist": _input(productId=PRODUCT),
+    **buying.RECIPES,
 }
 
 # Names of arguments that, beside everything of type ID, name something that a tenant owns.
-NAMING = frozenset({"sku", "skuPrefix", "slug", "code", "number", "file", "refreshToken", "role", "categoryPath"})
+NAMING = frozenset(
+    {
+        "sku", "skus", "skuPrefix", "slug", "code", "codes", "number", "file", "token", "refreshToken", "role",
+        "categoryPath",
+    }
+)  # fmt: skip
 # Paths that look like it and name nothing of a tenant.
 NOT_OWNED = {
     "assignStoreUser.input.role": "a list of our own",
     "setSupportedLanguage.input.code": "a language of the world",
     "users.role": "a name that every tenant may use; it only narrows the caller's own list",
+    **buying.NOT_OWNED,
 }
 
 
@@ -210,27 +193,15 @@ def ways(name: str) -> list[dict[str, Any]]:
     return found if isinstance(found, list) else [found]
 
 
-def keys_in(recipe: Any, path: str = "") -> dict[str, Key]:
-    """Give where keys stand in a recipe: dotted path to key."""
-    if isinstance(recipe, Key):
-        return {path: recipe}
-    if isinstance(recipe, dict):
-        pairs = [(f"{path}.{name}" if path else name, value) for name, value in recipe.items()]
-    elif isinstance(recipe, list):
-        pairs = [(path, value) for value in recipe]
-    else:
-        return {}
-    return {place: key for where, value in pairs for place, key in keys_in(value, where).items()}
-
-
-def filled(recipe: Any, keys: dict[str, str], path: str = "") -> Any:
-    """Give the arguments, with `keys` (by dotted path) in their places."""
-    if isinstance(recipe, Key):
-        return keys[path]
-    if isinstance(recipe, Fresh):
-        return recipe.make()
-    if isinstance(recipe, dict):
-        return {name: filled(value, keys, f"{path}.{name}" if path else name) for name, value in recipe.items()}
-    if isinstance(recipe, list):
-        return [filled(value, keys, path) for value in recipe]
-    return recipe
+__all__ = [
+    "NAMING",
+    "NOT_OWNED",
+    "ONCE_A_PERSON",
+    "RECIPES",
+    "SPARE_CATEGORIES",
+    "SPARE_SKUS",
+    "SPARE_SLUGS",
+    "filled",
+    "keys_in",
+    "ways",
+]

@@ -369,6 +369,15 @@ class TestPolicy:
         refused = await graph(document, {"rate": "1.5"})
         assert refused.data["updatePayoutPolicy"]["code"] == "INVALID_INPUT"
 
+    async def test_has_events_of_its_own_beside_those_of_the_tenant(self, graph: Any, tenant_id: UUID) -> None:
+        document = """mutation { updatePayoutPolicy(input: {reviewScore: 60}) {
+          __typename ... on PayoutPolicy { version } ... on Error { message } } }"""
+        answers = [await graph(document) for _ in range(2)]
+        events = "query($id: ID!) { eventStream(aggregateId: $id) { nodes { id } } }"
+        of_tenant = await graph(events, {"id": str(tenant_id)})
+        assert [each.data["updatePayoutPolicy"].get("version") for each in answers] == [1, 2]
+        assert of_tenant.data["eventStream"]["nodes"] == []
+
 
 class TestLedger:
     async def test_shows_every_posting_of_an_order(self, graph: Any, buy: Buy) -> None:

@@ -255,6 +255,17 @@ class TestCampaigns:
         quote = (await graph(QUOTE, {"items": [{"sku": goods.sku, "quantity": 3}]})).data["priceQuote"]
         assert quote["total"]["amountMinor"] == 2700
 
+    async def test_bundle_nothing_that_there_is_not_or_that_others_sell(
+        self, graph: Any, goods: Any, tenant_id: UUID
+    ) -> None:
+        rival = Principal(user_id=uuid7(), tenant_id=tenant_id, permissions=frozenset({"pricing.write"}))
+        terms = {"amountMinor": 900, "currency": "CAD"}
+        for sku, seller in (("no such SKU", None), (goods.sku, rival)):
+            bundle = {"name": "Pair", "kind": "BUNDLE", "terms": terms | {"items": [{"sku": sku, "quantity": 2}]}}
+            answer = await graph(PROMOTION, {"input": bundle}, **({"principal": seller} if seller else {}))
+            assert answer.data["createPromotion"]["code"] == "NOT_FOUND"
+        assert (await graph("{ promotions { totalCount } }")).data["promotions"] == {"totalCount": 0}
+
     async def test_end_when_they_are_told_to(self, graph: Any) -> None:
         made = await graph(PROMOTION, {"input": {"name": "Now", "kind": "PERCENTAGE", "terms": {"percent": "5"}}})
         id_ = made.data["createPromotion"]["id"]

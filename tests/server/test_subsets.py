@@ -171,11 +171,21 @@ WAYS = {
     "Review": ("review(id: $id)", "review"),
     "TranslationBatch": ("translationBatch(id: $id)", "batch"),
     "ImportJob": ("importJob(id: $id)", "import"),
+    "FlashSale": ("flashSale(id: $id)", "flash"),
+    "Promotion": ("promotion(id: $id)", "promotion"),
+    "Cart": ("cart(id: $id)", "cart"),
+    "Order": ("order(id: $id)", "order"),
+    "Payment": ("payment(id: $id)", "payment"),
 }
 """How the whole graph finds an entity by its id, and what such ids are called in the shop."""
 SURROUNDED = {
     "ProductVariant": "products(first: 8) { nodes { variants { ...Wanted } } }",
     "StockLevel": "stockLevels(storeId: $id, first: 8) { nodes { ...Wanted } }",
+    "DiscountCode": "discountCodes(first: 8) { nodes { ...Wanted } }",
+    "PriceList": "priceLists(first: 8) { nodes { ...Wanted } }",
+    "PricingRule": "pricingRules(first: 8) { nodes { ...Wanted } }",
+    "SubOrder": "sellerOrders(first: 8) { nodes { ...Wanted } }",
+    "Payout": "allPayouts(first: 8) { nodes { ...Wanted } }",
 }
 """What has no such field, and a list that it stands in."""
 

@@ -10,12 +10,14 @@ from data.database import Reads
 from domain.catalog import CategoryReads, ProductReads
 from domain.inventory import StockReads
 from domain.kernel import NotFound
+from domain.orders import OrderReads
 from domain.reviews import ReviewReads
 from domain.tenancy import StoreReads
 
 T = TypeVar("T")
 
 FAILING: dict[type, frozenset[str]] = {
+    OrderReads: frozenset({"lines", "parts", "history", "lines_of_parts"}),
     ProductReads: frozenset({"by_id", "by_sku", "variants_of", "variants_by_sku", "images_of", "by_category"}),
     CategoryReads: frozenset({"by_id", "children", "lines", "schemas", "product_counts"}),
     ReviewReads: frozenset({"ratings", "by_product"}),

@@ -1,5 +1,6 @@
 """What the demo's loader does not make: drafts, texts, settings, sessions, imports, refused events."""
 
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -7,6 +8,7 @@ import asyncpg
 
 from data.database import asyncpg_url
 from server.services import Services
+from tests.schema.fuzz.buying import buying, mutation
 from tests.schema.fuzz.shop import NOW, Shop, context_of, email_of, password_of
 
 NAMESPACE = UUID("5b0f5cf1-1d8e-4d6e-8a59-0b6f8a3a3b11")
@@ -14,8 +16,11 @@ NAMESPACE = UUID("5b0f5cf1-1d8e-4d6e-8a59-0b6f8a3a3b11")
 
 async def furnish(graph: Any, services: Services, shop: Shop, url: str) -> None:
     """Make the rest through the graph itself, and straight in the database where only a failure makes it."""
-    for person, document, variables in _steps(shop):
-        context = context_of(services, shop, person)
+    # What is bought goes on without whoever asked for it, by the clock of the process.
+    today = datetime.now(UTC)
+    steps = [(NOW, step) for step in _steps(shop)] + [(today, step) for step in buying(shop)]
+    for now, (person, document, variables) in steps:
+        context = context_of(services, shop, person, now=now)
         try:
             result = await graph.execute(document, variables, context)
         finally:
@@ -24,10 +29,6 @@ async def furnish(graph: Any, services: Services, shop: Shop, url: str) -> None:
         refused = [answer for answer in result.data.values() if answer.get("message")]
         assert not refused, (document, refused)
     await _insert(url, shop)
-
-
-def _mutation(field: str, kind: str) -> str:
-    return f"mutation($input: {kind}Input!) {{ {field}(input: $input) {{ __typename ... on Error {{ message }} }} }}"
 
 
 def _steps(shop: Shop) -> list[tuple[str, str, dict[str, Any]]]:
@@ -55,7 +56,7 @@ def _steps(shop: Shop) -> list[tuple[str, str, dict[str, Any]]]:
     ]  # fmt: skip
     login = "mutation($email: String!, $password: String!) { login(email: $email, password: $password) { __typename ... on Error { message } } }"
     email = email_of("buyer")
-    return [(who, _mutation(field, kind), {"input": value}) for who, field, kind, value in inputs] + [
+    return [(who, mutation(field, kind), {"input": value}) for who, field, kind, value in inputs] + [
         ("guest", login, {"email": email, "password": password_of(email)})
     ]
 
@@ -83,6 +84,12 @@ async def _insert(url: str, shop: Shop) -> None:
             " SELECT $1, tenant_id, 'search.index', event_id, name, aggregate_id, sequence, '{}', 8, 'it broke', $3"
             " FROM platform.event_log WHERE tenant_id = $2 ORDER BY sequence LIMIT 1",
             uuid5(NAMESPACE, "letter"), tenant_id, NOW,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO payments.payout (id, tenant_id, version, seller_id, amount_minor, currency, provider, destination,"
+            " scheduled_for, state, attempts, fee_minor, failure, requested_at)"
+            " VALUES ($1, $2, 1, $3, 4200, 'CAD', 'sandbox', 'acct_1', $4, 'failed', 3, 0, 'account_closed', $5)",
+            uuid5(NAMESPACE, "payout"), tenant_id, shop.people["seller"].user_id, NOW.date(), NOW,
         )  # fmt: skip
         for number, query in enumerate(("lamp", "lamp", "headphones")):
             await connection.execute(

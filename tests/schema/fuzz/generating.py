@@ -20,9 +20,13 @@ MEASURED = {
     ("PartHealth", "reason"): "depends on what other tests do at the same time",
     ("Authentication", "accessToken"): "signed anew, with a random id inside",
     ("Authentication", "refreshToken"): "random",
+    ("Cart", "token"): "random",
+    ("CartShare", "token"): "random",
+    ("Payment", "reference"): "the bank's own, random",
+    ("Refund", "reference"): "the bank's own, random",
 }
 """What differs between any two executions, and why; everything else is compared."""
-FINDING = ({"id", "slug", "sku"}, {"id", "slug"}, {"id", "code"})
+FINDING = ({"id", "slug", "sku"}, {"id", "slug"}, {"id", "code"}, {"id", "number"}, {"id", "token"})
 """Arguments of which one must be given, and not two."""
 PAGING = frozenset({"first", "last", "after", "before"})
 MEANT_BY_ARGUMENT = {
@@ -39,9 +43,39 @@ MEANT_BY_ARGUMENT = {
     "entityIds": ("product", "category"),
     "aggregateId": ("product", "store", "review"),
     "jobId": ("import",),
+    "customerId": ("user",),
+    "orderId": ("order",),
+    "subOrderId": ("part",),
+    "subOrderIds": ("part",),
+    "cartId": ("cart",),
+    "lineId": ("line", "cartLine"),
+    "paymentId": ("payment",),
+    "payoutId": ("payout",),
+    "runId": ("run",),
+    "listId": ("prices",),
+    "fromStoreId": ("store",),
+    "toStoreId": ("store",),
+    "storeIds": ("store",),
+    "productIds": ("product",),
+    "categoryIds": ("category",),
+    "customerIds": ("user",),
     "hours": (),
 }
 MEANT_BY_FIELD = (
+    ("paymentmethod", "method"),
+    ("payment", "payment"),
+    ("discrepancy", "discrepancy"),
+    ("discountcode", "code"),
+    ("promotion", "promotion"),
+    ("flashsale", "flash"),
+    ("pricelist", "prices"),
+    ("pricingrule", "rule"),
+    ("taxrate", "rate"),
+    ("holiday", "holiday"),
+    ("cart", "cart"),
+    ("return", "order"),
+    ("order", "order"),
+    ("saga", "order"),
     ("variant", "variant"),
     ("category", "category"),
     ("image", "image"),
@@ -59,7 +93,7 @@ MEANT_BY_FIELD = (
 )
 STRINGS: dict[str, list[Any]] = {
     "skuPrefix": ["FH-", "FH-HP", "QB-", ""],
-    "code": ["FH-ONE", "FH-TWO", "QB-ONE", "fernhill", "quarrybank", "shelf", "de"],
+    "code": ["FH-ONE", "FH-TWO", "QB-ONE", "fernhill", "quarrybank", "shelf", "de", "FERN"],
     "provinceCode": ["CA-ON", "CA-QC", "CA-XX"],
     "province": ["ON", "QC"],
     "country": ["CA", "US", "XX"],
@@ -68,6 +102,8 @@ STRINGS: dict[str, list[Any]] = {
     "locale": ["en", "fr"],
     "timezone": ["America/Toronto", "Mars/Olympus"],
     "query": ["headphones", "hedphones", "наушники", "", "lamp"],
+    "paymentToken": ["sbx_card_ok", "sbx_card_declined", "nonsense"],
+    "codes": ["FERN", "NONE"],
     "prefix": ["he", "На", "", "Fer"],
     "text": ["buyer", "Le texte", ""],
     "role": ["buyer", "admin", "shelf_filler", "nobody"],
@@ -81,6 +117,7 @@ STRINGS: dict[str, list[Any]] = {
     "closes": ["17:30"],
     "accessToken": ["nonsense"],
     "currentPassword": [password_of(email_of("buyer")), "wrong password"],
+    "region": ["CA", "CA-ON", "XX"],
     "idempotencyKey": [f"key {number}" for number in range(300)],
     "permissions": ["inventory.read", "catalog.*", "nonsense"],
     "facetAttributes": ["warranty_months", "season", "none"],
@@ -169,6 +206,10 @@ CURSORS = """query($product: ID!, $store: ID!, $sku: String!) {
   ProductVersionConnection: productVersions(productId: $product, first: 3) { edges { cursor } }
   MissingTranslationConnection: missingTranslations(language: "fr", first: 9) { edges { cursor } }
   AuditEntryConnection: auditLog(first: 9) { edges { cursor } }
+  OrderConnection: orders(first: 2) { edges { cursor } }
+  PaymentConnection: payments(first: 2) { edges { cursor } }
+  LedgerPostingConnection: ledgerPostings(first: 3) { edges { cursor } }
+  PriceHistoryEntryConnection: priceHistory(sku: $sku, first: 3) { edges { cursor } }
 }"""
 
 
@@ -207,6 +248,7 @@ class Palette:
         texts = shop.texts
         self._strings = STRINGS | {
             "sku": [*texts["sku"], *neighbour.texts["sku"][:2], "none"],
+            "number": [*texts["number"], "ORD-20260314-000009"],
             "slug": [*texts["productSlug"], *texts["categorySlug"]],
             "brand": texts["brand"],
             "brands": texts["brand"],

@@ -87,8 +87,33 @@ KINDS = {
     "import": "SELECT id FROM importing.import_job WHERE tenant_id = $1 ORDER BY id",
     "letter": "SELECT id FROM platform.dead_letter WHERE tenant_id = $1 ORDER BY failed_at",
     "image": "SELECT id FROM catalog.product_image WHERE tenant_id = $1 ORDER BY id",
+    **{
+        kind: f"SELECT id FROM {table} WHERE tenant_id = $1 ORDER BY id"
+        for kind, table in {
+            "cart": "orders.cart",
+            "order": 'orders."order"',
+            "part": "orders.sub_order",
+            "line": "orders.order_line",
+            "payment": "payments.payment",
+            "method": "payments.saved_method",
+            "payout": "payments.payout",
+            "run": "payments.reconciliation_run",
+            "discrepancy": "payments.discrepancy",
+            "code": "pricing.discount_code",
+            "promotion": "pricing.promotion",
+            "flash": "pricing.flash_sale",
+            "prices": "pricing.price_list",
+            "rule": "pricing.pricing_rule",
+            "rate": "tax.tax_rate",
+            "holiday": "tax.holiday",
+        }.items()
+    },
+    "cartLine": "SELECT (jsonb_array_elements(lines) ->> 'id')::uuid AS id FROM orders.cart WHERE tenant_id = $1 ORDER BY 1",
 }
 TEXTS = {
+    "shelved": "SELECT p.sku FROM catalog.product p JOIN tenancy.store s ON s.id = p.store_id WHERE p.tenant_id = $1 "
+    "AND p.state = 'active' AND p.product_type = 'general' AND s.code LIKE '%-ONE' ORDER BY p.sku",
+    "number": 'SELECT order_number FROM orders."order" WHERE tenant_id = $1 ORDER BY id',
     "sku": "SELECT sku FROM catalog.sku WHERE tenant_id = $1 ORDER BY sku",
     "productSlug": "SELECT slug FROM catalog.product WHERE tenant_id = $1 ORDER BY sku",
     "categorySlug": "SELECT slug FROM catalog.category WHERE tenant_id = $1 ORDER BY path",
@@ -169,7 +194,9 @@ def _people(shop: Shop, users: dict[str, UUID | None]) -> dict[str, Principal]:
     }
 
 
-def context_of(services: Services, shop: Shop, person: str, *, reads: Any = None, locale: str = "en") -> Context:
+def context_of(
+    services: Services, shop: Shop, person: str, *, reads: Any = None, locale: str = "en", now: datetime = NOW
+) -> Context:
     """Give the context of one operation; its clock stands still."""
     return Context(
         reads=reads or services.database.reads(shop.tenant_id),
@@ -180,5 +207,5 @@ def context_of(services: Services, shop: Shop, person: str, *, reads: Any = None
         locale=locale,
         address="192.0.2.7",
         correlation_id="fuzz",
-        now=lambda: NOW,
+        now=lambda: now,
     )
