@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from data.statements import Statement
 
 DRIVER = "driver_connection"
+_CUT = (asyncpg.InternalClientError, OSError)
 
 
 class Origin(Exception):
@@ -38,8 +39,10 @@ async def direct(session: AsyncSession, statement: str, *arguments: Any) -> list
         hears(None, None, statement, arguments, None, False)
     try:
         rows: list[Any] = await driver.fetch(statement, *arguments)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        lost = driver.is_closed()
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, *_CUT) as error:
+        # The driver notices a moment later than the server says so.
+        ended = str(getattr(error, "sqlstate", None) or "").startswith(("57P", "08"))
+        lost = driver.is_closed() or ended or isinstance(error, _CUT)
         if lost:
             await (await session.connection()).invalidate()
         kind = IntegrityError if isinstance(error, asyncpg.IntegrityConstraintViolationError) else DBAPIError

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache, reduce
 from operator import or_
@@ -12,7 +13,7 @@ from typing import Any, Union, get_args, get_origin, get_type_hints
 import strawberry
 from strawberry.types.enum import StrawberryEnumDefinition
 
-from domain.kernel import Unchanged
+from domain.kernel import InvalidInput, Unchanged
 from schema.scalars import JSON, BigInt
 
 
@@ -78,7 +79,12 @@ def enum_of(choices: type[StrEnum]) -> Any:
 
 
 def to_domain(value: Any, kind: Any = None) -> Any:
-    """Turn an input into the dataclass it was made from; what the caller left out keeps the dataclass's default."""
+    """Turn an input into the dataclass it was made from; what the caller left out keeps the dataclass's default.
+
+    Raises: InvalidInput for numbers that are none, such as NaN: they compare with nothing.
+    """
+    if isinstance(value, Decimal) and not value.is_finite():
+        raise InvalidInput(field="number", reason=f"{value} is not a finite number")
     if isinstance(value, list):
         return tuple(to_domain(each, _element(kind)) for each in value)
     target = _dataclass_in(kind)
