@@ -37,6 +37,8 @@ class SearchSource(Protocol):
     "product.unpublished",
     "product.deleted",
     "inventory.stock_adjusted",
+    "inventory.out_of_stock",
+    "inventory.back_in_stock",
     "rating.updated",
     batch=True,
 )

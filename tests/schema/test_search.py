@@ -34,6 +34,12 @@ query Search(
 """
 
 
+RESERVE = """mutation($input: ReserveStockInput!, $key: String!) {
+  reserveStock(input: $input, idempotencyKey: $key) { __typename } }"""
+RELEASE = """mutation($input: ReleaseStockInput!, $key: String!) {
+  releaseStock(input: $input, idempotencyKey: $key) { __typename } }"""
+
+
 @pytest.fixture(scope="module", autouse=True)
 async def worker(services: Any, redis_url: str) -> AsyncIterator[Any]:
     async with index_fed(services, redis_url) as fed:
@@ -127,6 +133,17 @@ class TestTheIndexFollows:
         await shop.finds("kettle", "Kettle", filters={"inStock": False})
         found = await shop.search("kettle", facets=["IN_STOCK"])
         assert (found["facets"]["inStock"], found["facets"]["outOfStock"]) == (0, 1)
+
+    async def test_what_is_promised_to_buyers(self, shop: Shop) -> None:
+        sku, store, order = uuid7().hex, await shop.store(), str(uuid7())
+        await shop.product("Samovar", sku=sku)
+        await shop.do("adjustStock", storeId=store, sku=sku, change=1)
+        await shop.finds("samovar", "Samovar", filters={"inStock": True})
+        claims = [{"storeId": store, "sku": sku, "quantity": 1}]
+        await shop.graph(RESERVE, {"input": {"orderId": order, "claims": claims}, "key": "reserve"})
+        await shop.finds("samovar", "Samovar", filters={"inStock": False})
+        await shop.graph(RELEASE, {"input": {"orderId": order}, "key": "release"})
+        await shop.finds("samovar", "Samovar", filters={"inStock": True})
 
     async def test_ratings(self, shop: Shop) -> None:
         poor, fine = await shop.product("Pen one"), await shop.product("Pen two")
