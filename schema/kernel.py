@@ -4,7 +4,7 @@ import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal as DecimalNumber
-from functools import cache
+from functools import cache, lru_cache
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
 from uuid import UUID
 
@@ -24,6 +24,8 @@ from domain.kernel import (
     TenantReadOnly,
     Unauthenticated,
 )
+from domain.money import Money as Amount
+from domain.money import decimal_text
 from domain.paging import DEFAULT_PAGE, PageRequest
 from resolvers.kernel import Context
 from schema.inputs import argument_of, sentence_of, to_domain
@@ -261,6 +263,19 @@ class Money:
     )
     amount_minor: BigInt = strawberry.field(description="In minor units of the currency, such as cents.")
     currency: str = strawberry.field(description="ISO 4217 code.")
+
+
+@lru_cache(maxsize=4096)
+def money(amount_minor: int, currency: str) -> Money:
+    """Give an amount in minor units as the graph shows it."""
+    # A page shows a hundred amounts: the decimal is written as text, which is what its scalar makes of it anyway.
+    amount: Any = decimal_text(amount_minor, currency)
+    return Money(amount=amount, amount_minor=BigInt(amount_minor), currency=currency)
+
+
+def money_of(amount: Amount) -> Money:
+    """Give an amount of the domain as the graph shows it."""
+    return money(amount.amount_minor, amount.currency)
 
 
 @strawberry.federation.type(shareable=True, description="Where a page stands in its list.")

@@ -3,15 +3,14 @@
 from collections.abc import Sequence
 from datetime import date, datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
 import strawberry
 
-from domain import money
 from domain import payments as domain
 from domain.kernel import InvalidStateTransition
+from domain.money import CurrencyMismatch
 from domain.payments.providers import ProviderRefused, ProviderUnreachable
 from resolvers import payments as resolvers
 from resolvers.kernel import Context
@@ -26,6 +25,7 @@ from schema.kernel import (
     computed,
     connection,
     make_subgraph,
+    money,
     permission,
     query,
     subscription,
@@ -57,15 +57,8 @@ for _choices in (
     enum_of(_choices)
 
 
-@lru_cache(maxsize=4096)
-def _money(amount_minor: int, currency: str) -> Money:
-    # The decimal is written as text, which is what its scalar makes of it anyway.
-    amount: Any = money.decimal_text(amount_minor, currency)
-    return Money(amount=amount, amount_minor=BigInt(amount_minor), currency=currency)
-
-
 def _amounts(_context: Context, amounts: Sequence[tuple[int | None, str]]) -> list[Money | None]:
-    return [None if minor is None else _money(int(minor), currency) for minor, currency in amounts]
+    return [None if minor is None else money(int(minor), currency) for minor, currency in amounts]
 
 
 def _amount(column: str, currency: str = "currency", *, nullable: bool = False, **options: Any) -> Any:
@@ -362,7 +355,7 @@ class Mutation:
         resolvers.refund_payment,
         Refund,
         name="RefundPayment",
-        errors=[domain.RefundExceedsPayment, money.CurrencyMismatch],
+        errors=[domain.RefundExceedsPayment, CurrencyMismatch],
         who=REFUND,
         key_required=True,
     )

@@ -8,11 +8,11 @@ from uuid import UUID
 
 import strawberry
 
-from domain import money
 from domain import pricing as domain
 from domain.codec import to_json
 from domain.kernel import AlreadyExists, InvalidStateTransition
 from domain.money import CurrencyMismatch
+from domain.money import Money as Amount
 from domain.pricing import InsufficientPoints
 from resolvers import pricing as resolvers
 from resolvers.kernel import Context
@@ -27,6 +27,8 @@ from schema.kernel import (
     computed,
     connection,
     make_subgraph,
+    money,
+    money_of,
     permission,
     query,
     subscription,
@@ -52,12 +54,8 @@ for _choices in (
     enum_of(_choices)
 
 
-def _money_of(amount: money.Money) -> Money:
-    return Money(amount=amount.decimal, amount_minor=BigInt(amount.amount_minor), currency=amount.currency)
-
-
-def _moneys(_context: Context, amounts: Sequence[money.Money]) -> list[Money]:
-    return [_money_of(amount) for amount in amounts]
+def _moneys(_context: Context, amounts: Sequence[Amount]) -> list[Money]:
+    return [money_of(amount) for amount in amounts]
 
 
 def _amount(name: str, **options: Any) -> Any:
@@ -65,7 +63,7 @@ def _amount(name: str, **options: Any) -> Any:
 
 
 def _pairs(_context: Context, amounts: Sequence[tuple[int | None, str]]) -> list[Money | None]:
-    return [None if minor is None else _money_of(money.Money(minor, currency)) for minor, currency in amounts]
+    return [None if minor is None else money(minor, currency) for minor, currency in amounts]
 
 
 def _minor(column: str, returns: Any = Money, **options: Any) -> Any:
@@ -116,7 +114,7 @@ class DiscountCodeVerdict:
 
     valid = computed(lambda verdict, _context: verdict.refusal is None, bool)
     discount = computed(
-        lambda verdict, _context: verdict.discount and _money_of(verdict.discount),
+        lambda verdict, _context: verdict.discount and money_of(verdict.discount),
         Money | None,
         description="What it takes off.",
     )

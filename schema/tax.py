@@ -14,8 +14,18 @@ from domain.kernel import AlreadyExists
 from resolvers import tax as resolvers
 from resolvers.kernel import Context
 from schema.inputs import enum_of
-from schema.kernel import AUTHENTICATED, PUBLIC, Money, command, computed, connection, make_subgraph, permission, query
-from schema.scalars import BigInt
+from schema.kernel import (
+    AUTHENTICATED,
+    PUBLIC,
+    Money,
+    command,
+    computed,
+    connection,
+    make_subgraph,
+    money_of,
+    permission,
+    query,
+)
 
 MANAGE = permission("tax.manage")
 VERIFY = permission("tax.verify")
@@ -25,9 +35,7 @@ for _choices in (domain.TaxKind, domain.Business, domain.VerificationMethod):
 
 
 def _amounts(_context: Context, amounts: Sequence[money.Money]) -> list[Money]:
-    return [
-        Money(amount=each.decimal, amount_minor=BigInt(each.amount_minor), currency=each.currency) for each in amounts
-    ]
+    return [money_of(each) for each in amounts]
 
 
 def _amount(name: str, **options: Any) -> Any:

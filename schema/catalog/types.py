@@ -3,19 +3,17 @@
 from collections.abc import Sequence
 from datetime import datetime
 from decimal import Decimal
-from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
 
 from domain import catalog as domain
-from domain import money
 from resolvers import catalog as resolvers
 from resolvers.kernel import Context
 from schema.inputs import enum_of
-from schema.kernel import PUBLIC, Money, Node, attribute, bulk, computed, connection, owner_or
-from schema.scalars import JSON, BigInt
+from schema.kernel import PUBLIC, Money, Node, attribute, bulk, computed, connection, money, owner_or
+from schema.scalars import JSON
 
 HERE = strawberry.lazy("schema.catalog.types")
 
@@ -32,20 +30,11 @@ for _choices in (
 LANGUAGE = "In a language (BCP 47), else in the request's; the default text where there is no translation."
 
 
-@lru_cache(maxsize=4096)
-def _money(amount_minor: int | None, currency: str | None) -> Money | None:
-    if amount_minor is None or currency is None:
-        return None
-    # A page shows a hundred amounts: the decimal is written as text, which is what its scalar makes of it anyway.
-    amount: Any = money.decimal_text(amount_minor, currency)
-    return Money(amount=amount, amount_minor=BigInt(amount_minor), currency=currency)
-
-
 Amount = tuple[int | None, str | None]
 
 
 def _amounts(_context: Context, amounts: Sequence[Amount]) -> list[Money | None]:
-    return [_money(*amount) for amount in amounts]
+    return [None if minor is None or currency is None else money(minor, currency) for minor, currency in amounts]
 
 
 def _price(column: str, **options: Any) -> Any:

@@ -2,13 +2,11 @@
 
 from collections.abc import Sequence
 from datetime import datetime
-from functools import lru_cache
 from typing import Annotated, Any
 from uuid import UUID
 
 import strawberry
 
-from domain import money
 from domain import orders as domain
 from domain.codec import from_json
 from domain.inventory import InsufficientStock
@@ -29,6 +27,7 @@ from schema.kernel import (
     command,
     computed,
     connection,
+    money,
     owner_or,
     permission,
     query,
@@ -52,15 +51,8 @@ for _choices in (
     enum_of(_choices)
 
 
-@lru_cache(maxsize=4096)
-def _money(amount_minor: int, currency: str) -> Money:
-    # A page shows a hundred amounts: the decimal is written as text, which is what its scalar makes of it anyway.
-    amount: Any = money.decimal_text(amount_minor, currency)
-    return Money(amount=amount, amount_minor=BigInt(amount_minor), currency=currency)
-
-
 def _amounts(_context: Context, amounts: Sequence[tuple[int, str]]) -> list[Money]:
-    return [_money(*amount) for amount in amounts]
+    return [money(*amount) for amount in amounts]
 
 
 def _price(column: str, **options: Any) -> Any:
