@@ -159,12 +159,6 @@ class SagaHolds:
             values = {"due_at": until, "error": error[:2_000]}
             await session.execute(saga.update().where(saga.c.id == of.id).values(values))
 
-    async def wake(self, saga_id: UUID, tenant_id: UUID, now: datetime) -> None:
-        """Let a saga that waits be taken up at once."""
-        waits = (saga.c.id == saga_id, saga.c.tenant_id == tenant_id, saga.c.state == SagaState.WAITING)
-        async with self._database.session(None) as session:
-            await session.execute(saga.update().where(*waits).values(due_at=now))
-
     async def give_up(self, of: Saga, error: str) -> None:
         """Leave a saga to a person, unless somebody has brought it further meanwhile."""
         known = (saga.c.id == of.id, saga.c.step == of.step, saga.c.state == of.state)

@@ -222,7 +222,3 @@ class SagaRunner(Protocol):
         Raises: IdempotencyKeyReused; ProcessUnfinished; the DomainError that made it go back.
         """
         ...
-
-    async def wake(self, saga_id: UUID, tenant_id: UUID) -> None:
-        """Let a saga that waits look again."""
-        ...

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from inspect import signature
 from typing import Any, get_type_hints
-from uuid import UUID
 
 import structlog
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -94,10 +93,6 @@ class Runner:
             return await self._repeated(process, saga, earlier)
         self._crash_point(f"{process.kind}.{first.name}.done")
         return await self._answered(process, await self._go_on(process, saga))
-
-    async def wake(self, saga_id: UUID, tenant_id: UUID) -> None:
-        """Let a saga that waits look again."""
-        await self._holds.wake(saga_id, tenant_id, self._now())
 
     async def take_up(self, saga: Saga) -> None:
         """Bring a saga further that nobody runs any more, or whose instant has come."""

@@ -21,6 +21,7 @@ from domain.sagas import (
     RetrySaga,
     Saga,
     SagaNotStuck,
+    Sagas,
     SagaState,
     Step,
     TooLate,
@@ -140,6 +141,13 @@ class Stage:
         tally = await self.transactions.run(look, None, self.work)
         return None if tally is None else tally.total
 
+    async def wake(self, saga: Saga) -> bool:
+        async def look_again(_: None, sagas: Sagas) -> bool:
+            return await sagas.wake(saga.id, NOW)
+
+        look_again.__annotations__ |= {"sagas": Sagas}
+        return await self.transactions.run(look_again, None, self.work)
+
     async def present(self, saga: Saga) -> Saga:
         return await self.runner()._present(saga)
 
@@ -219,7 +227,7 @@ class TestASaga:
         saga = await stage.runner().start(EXAMPLE, stage.saga())
         assert (saga.state, await stage.total(saga)) == (SagaState.WAITING, 1)
         stage.bank.closed = False
-        await stage.runner().wake(saga.id, saga.tenant_id)
+        assert await stage.wake(saga)
         async with running(SagaKeeper(stage.runner(), stage.holds, poll_seconds=0.05).run):
             await eventually(lambda: _has(stage, saga, SagaState.DONE))
         assert await stage.total(saga) == 11
