@@ -17,22 +17,25 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domain.kernel import Envelope
+from domain.topics import TOPICS
 
 # Kept for readers that tail a stream without a group, such as live topics that were cut off for a moment.
 TAIL_ENTRIES = 10_000
 
-# KEYS: position, streams.  ARGV: the expected position, the new one, then (stream's index, sequence, name, envelope) per
-# event.  Gives nothing on success, else the position that the bus really has (an empty text: none).
+# KEYS: position, streams.  ARGV: the expected position, the new one, the channel of those who follow, what to tell them,
+# then (stream's index, sequence, name, envelope) per event.  Gives nothing on success, else the position that the bus really
+# has (an empty text: none).
 _PUBLISH = """
 local here = redis.call('GET', KEYS[1]) or ''
 if here ~= ARGV[1] then return here end
-for i = 3, #ARGV, 4 do
+for i = 5, #ARGV, 4 do
   local added = redis.pcall('XADD', KEYS[tonumber(ARGV[i])], ARGV[i + 1] .. '-0', 'n', ARGV[i + 2], 'e', ARGV[i + 3])
   if type(added) == 'table' and added.err and not string.find(added.err, 'equal or smaller', 1, true) then
     return redis.error_reply(added.err)
   end
 end
 redis.call('SET', KEYS[1], ARGV[2])
+redis.call('PUBLISH', ARGV[3], ARGV[4])
 return false
 """
 
@@ -87,6 +90,7 @@ class RedisBus:
         self.redis = redis
         self._keys = f"{{{namespace}}}"
         self._position = f"{self._keys}:position"
+        self._channel = channel_of(namespace)
         self._publish = redis.register_script(_PUBLISH)
 
     def key(self, prefix: str) -> str:
@@ -99,13 +103,15 @@ class RedisBus:
         A position that is not the last event's sequence says that the bus was not at `after`; None: it has no position.
         """
         keys = {prefix: index for index, prefix in enumerate(dict.fromkeys(prefix_of(each.name) for each in events), 2)}
-        arguments: list[Any] = ["" if after is None else after, events[-1].sequence if events else after]
+        reached = events[-1].sequence if events else after
+        told = tidings(after or 0, reached or 0, events)
+        arguments: list[Any] = ["" if after is None else after, reached, self._channel, told]
         for sequence, name, envelope in events:
             arguments += (keys[prefix_of(name)], sequence, name, envelope)
         found = await self._publish(keys=[self._position, *map(self.key, keys)], args=arguments)
         if found is not None:
             return int(found) if found else None
-        return events[-1].sequence if events else after
+        return reached
 
     async def position(self) -> int | None:
         """Give the sequence up to which the bus holds the log, or None where nobody has begun."""
@@ -226,6 +232,17 @@ class RedisBus:
 
     def _prefix(self, key: bytes | str) -> str:
         return _text(key).rpartition(":")[2]
+
+
+def channel_of(namespace: str) -> str:
+    """Name the channel on which those who follow topics hear what was published."""
+    return f"{{{namespace}}}:followed"
+
+
+def tidings(after: int, reached: int, events: Iterable[Published]) -> bytes:
+    """Write what followers hear: the positions that this leads from and to, and the envelopes of followed events, a line each."""
+    lines = [b"%d %d" % (after, reached), *(each.envelope for each in events if each.name in TOPICS)]
+    return b"\n".join(lines)
 
 
 def encode(row: Any) -> bytes:

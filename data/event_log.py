@@ -26,6 +26,7 @@ from data.direct import direct
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
 from domain.codec import from_json, to_json
 from domain.kernel import EVENTS, Aggregate, ConcurrentModification, EventSourced, Recorded, Work, uuid7
+from domain.topics import topics_of
 
 A = TypeVar("A", bound=EventSourced)
 _TRACKED = "event_sourced"
@@ -69,6 +70,15 @@ _APPEND = f"""
 INSERT INTO platform.event_log ({_FACT})
 SELECT {_FACT} FROM jsonb_populate_recordset(NULL::platform.event_log, $1::text::jsonb)
 """  # noqa: S608 — made of our own columns only.
+_APPEND_FOLLOWED = f"""
+WITH fact AS (
+  INSERT INTO platform.event_log ({_FACT})
+  SELECT {_FACT} FROM jsonb_populate_recordset(NULL::platform.event_log, $1::text::jsonb)
+  RETURNING event_id, tenant_id, sequence)
+INSERT INTO platform.topic_entry (tenant_id, topic, sequence)
+SELECT fact.tenant_id, entry.topic, fact.sequence
+FROM jsonb_to_recordset($2::text::jsonb) AS entry (event_id uuid, topic text) JOIN fact USING (event_id)
+"""  # noqa: S608 — see above.
 # The snapshot has no event's name, and comes first.
 _LOAD = """
 WITH kept AS (SELECT version, data FROM platform.aggregate_snapshot WHERE aggregate_id = $1)
@@ -89,7 +99,7 @@ async def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: W
     rows = [_row(aggregate, recorded, work) for aggregate in aggregates for recorded in aggregate.release_events()]
     if rows:
         try:
-            await direct(session, _APPEND, orjson.dumps(rows, default=str).decode())
+            await _insert(session, rows)
         except IntegrityError as error:
             if getattr(getattr(error.orig, "__cause__", None), "constraint_name", None) != _VERSION:
                 raise
@@ -98,6 +108,19 @@ async def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: W
             kind, id_ = subjects.pop() if len(subjects) == 1 else ("Aggregate", "")
             raise ConcurrentModification(kind=kind, id=id_) from error
     return Counter(row["aggregate_id"] for row in rows)
+
+
+async def _insert(session: AsyncSession, rows: list[dict[str, Any]]) -> None:
+    facts = orjson.dumps(rows, default=str).decode()
+    entries = [
+        {"event_id": row["event_id"], "topic": topic}
+        for row in rows
+        for topic in topics_of(row["name"], row["aggregate_id"], row["data"])
+    ]
+    if entries:
+        await direct(session, _APPEND_FOLLOWED, facts, orjson.dumps(entries, default=str).decode())
+    else:
+        await direct(session, _APPEND, facts)
 
 
 def _row(aggregate: Aggregate, recorded: Recorded, work: Work) -> dict[str, Any]:

@@ -48,6 +48,7 @@ _oldest = (
 )
 _LAG = Statement(select(cast(func.extract("epoch", func.now() - _oldest.c.occurred_at), Float).label("seconds")))
 _DEAD = Statement(select(func.count().label("total")).where(dead_letter.c.requeued_at.is_(None)))
+_SETTLED = Statement(select(relay_cursor.c.sequence))
 _ENTRIES = Listing(
     _entry,
     [event_log.c.sequence.desc()],
@@ -94,6 +95,10 @@ class SqlPlatformReads:
     async def dead_letter_count(self) -> int:
         counted = await self._reads.row(_DEAD)
         return int(counted.total) if counted else 0
+
+    async def live_cursor(self) -> int:
+        row = await self._reads.row(_SETTLED)
+        return int(row.sequence) if row else 0
 
 
 @implements(DeadLetters)

@@ -36,6 +36,10 @@ class PlatformReads(Protocol):
 
     async def dead_letter_count(self) -> int: ...
 
+    async def live_cursor(self) -> int:
+        """Give a place in the log such that everything up to it is part of the snapshot."""
+        ...
+
 
 @dataclass(frozen=True, kw_only=True)
 class DeadLetter:

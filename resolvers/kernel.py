@@ -11,6 +11,7 @@ from uuid import UUID
 from aiodataloader import DataLoader
 
 from domain.kernel import NOBODY, InvalidInput, Principal, Transactions, Work, uuid7
+from domain.topics import TopicEvent
 
 C = TypeVar("C")
 K = TypeVar("K")
@@ -117,6 +118,32 @@ class Context:
     def acting_as(self, principal: Principal) -> "Context":
         """Give the same operation in somebody else's name, as when a login succeeds."""
         return replace(self, principal=principal, _loaders={})
+
+
+Values = Callable[["Context", Sequence[TopicEvent]], Awaitable[Sequence[Any]]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Feed:
+    """What a subscriber follows, and how its events become what he is shown; he was found to be allowed to.
+
+    `topics` are durable, `signals` are not. `values` gives a value per event, or None for what is not to be shown.
+    `opening` gives what is shown at once, before anything happens. `after` is the cursor of the last event that the
+    subscriber knows. A `shared` feed shows everybody the same: it is made once for all, as for somebody who is not logged
+    in. `allows` is asked for each subscriber at each event; its refusal ends the subscription. `while_open` are the
+    places in which the subscriber counts as present. Of what comes within `interval_seconds` the latest is shown; that is
+    for signals, of which none is missed.
+    """
+
+    values: Values
+    topics: Sequence[str] = ()
+    signals: Sequence[str] = ()
+    after: str | None = None
+    opening: Callable[["Context"], Awaitable[Sequence[Any]]] | None = None
+    shared: bool = False
+    allows: Callable[[TopicEvent], None] | None = None
+    while_open: Sequence[tuple[str, str]] = ()
+    interval_seconds: float = 0.0
 
 
 def transacts(handler: Callable[Concatenate[C, P], Awaitable[R]]) -> Callable[..., Awaitable[R]]:

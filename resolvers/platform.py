@@ -41,3 +41,7 @@ async def dead_letters(
 
 async def system_health(context: Context) -> SystemHealth:
     return await context.service(HealthReads).report()
+
+
+async def live_cursor(context: Context) -> str:
+    return str(await context.read(PlatformReads).live_cursor())

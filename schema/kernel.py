@@ -2,6 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal as DecimalNumber
 from functools import cache, lru_cache
@@ -27,7 +28,8 @@ from domain.kernel import (
 from domain.money import Money as Amount
 from domain.money import decimal_text
 from domain.paging import DEFAULT_PAGE, PageRequest
-from resolvers.kernel import Context
+from resolvers.following import follow
+from resolvers.kernel import Context, Feed
 from schema.inputs import argument_of, sentence_of, to_domain
 from schema.scalars import SCALARS, BigInt
 from schema.supergraph import Subgraph, Typed
@@ -167,6 +169,20 @@ def subscription(function: Callable[..., Any], returns: Any, *, who: Visibility,
         who(info.context)
         async for event in function(info.context, **arguments):
             yield event
+
+    _sign(resolve, _arguments(function, fixed=1), AsyncGenerator[returns, None])
+    return strawberry.subscription(resolver=resolve, metadata={VISIBILITY: who}, **options)
+
+
+def feed(function: Callable[..., Awaitable[Feed]], returns: Any, *, who: Visibility, **options: Any) -> Any:
+    """Declare a root field of Subscription over a resolver `(context, **arguments)` that says what is followed."""
+
+    async def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:  # noqa: ARG001 — see `query`.
+        who(info.context)
+        opened = await function(info.context, **{name: to_domain(value) for name, value in arguments.items()})
+        async with aclosing(follow(info.context, opened)) as values:
+            async for value in values:
+                yield value
 
     _sign(resolve, _arguments(function, fixed=1), AsyncGenerator[returns, None])
     return strawberry.subscription(resolver=resolve, metadata={VISIBILITY: who}, **options)

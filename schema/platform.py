@@ -9,7 +9,7 @@ from domain import platform as domain
 from domain import sagas
 from resolvers import platform as resolvers
 from schema.inputs import enum_of
-from schema.kernel import command, connection, make_subgraph, permission, query
+from schema.kernel import PUBLIC, command, connection, make_subgraph, permission, query
 from schema.scalars import JSON, BigInt
 
 AUDIT = permission("platform.audit")
@@ -107,6 +107,12 @@ class Query:
     sagas = query(resolvers.sagas, connection(Saga), who=PROCESSES)
     dead_letters = query(resolvers.dead_letters, connection(DeadLetter), who=OPERATE)
     system_health = query(resolvers.system_health, SystemHealth, who=OPERATE)
+    live_cursor = query(
+        resolvers.live_cursor,
+        str,
+        who=PUBLIC,
+        description="Where to follow from, for `after`: what the rest of this operation shows is known up to there.",
+    )
 
 
 @strawberry.type

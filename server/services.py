@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
-from data.bus import connect
+from data.bus import channel_of, connect
 from data.database import Database
 from data.declarations import declared
 from data.encryption import AesCipher
@@ -18,6 +18,7 @@ from data.passwords import Argon2Hasher
 from data.sagas import SagaHolds
 from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
+from data.topics import SqlTopicLog
 from data.transactions import SqlTransactions
 from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
@@ -29,6 +30,7 @@ from domain.processes.importing import ImportFiles, ImportMaps
 from domain.sagas import Processes, SagaRunner
 from domain.search import SearchEngine
 from domain.tenancy import Cipher, Platform
+from domain.topics import Presence, Signals, TopicHub
 from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
@@ -40,7 +42,9 @@ from server.sagas import Runner
 from server.settings import Settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
+from subscriptions.hub import RedisHub
 from subscriptions.orders import RedisOrderFeed
+from subscriptions.presence import RedisPresence
 
 AUDIENCE = "agora"
 TOLD_SECONDS = 0.3
@@ -143,6 +147,9 @@ async def open_services(
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
             by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
+            hub = await stack.enter_async_context(RedisHub(redis, SqlTopicLog(database), channel_of("agora")))
+            presence = await stack.enter_async_context(RedisPresence(redis))
+            by_port |= {TopicHub: hub, Signals: hub, Presence: presence}
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.

@@ -1,5 +1,6 @@
 """The whole graph on real engines, executed in process as some principal of some tenant."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,12 +10,15 @@ import pytest
 from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
+from data.bus import RedisBus, connect
 from data.embedded import Engines
+from data.relay import Relay
 from domain.kernel import NOBODY, Principal, uuid7
 from resolvers.kernel import Context
 from schema.graph import build
 from server.services import Services, open_services
 from server.settings import Settings
+from tests.events import PATIENCE_SECONDS, running
 
 
 @pytest.fixture(scope="session")
@@ -139,3 +143,13 @@ def suspend(database_url: str, tenant_id: UUID) -> Callable[[], None]:
             connection.execute(text("UPDATE tenancy.tenant SET status = 'suspended' WHERE id = :id"), {"id": tenant_id})
 
     return apply
+
+
+@pytest.fixture
+async def relay(settings: Settings, services: Services) -> AsyncIterator[None]:
+    """Carry what is committed to those who follow it, as a worker would."""
+    async with connect(settings.redis_url) as redis:
+        part = Relay(settings.database_url, RedisBus(redis), {})
+        async with running(part.run):
+            await asyncio.wait_for(part.leading.wait(), PATIENCE_SECONDS)
+            yield
