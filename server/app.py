@@ -26,13 +26,14 @@ from server.edge.routes import create_edge, edge_middleware
 from server.edge.settings import EdgeSettings
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
 from server.examples import EXAMPLES
+from server.feeds import GraphExecutor
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, webhook_route
 from server.services import key_ring, open_services
-from server.sessions import GraphExecutor, Sessions
+from server.sessions import Sessions
 from server.settings import Settings
 from server.tokens import JWKS_PATH, jwks_endpoint
 from server.uploads import PATH as UPLOAD_PATH
