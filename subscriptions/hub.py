@@ -65,8 +65,9 @@ class RedisHub:
                 await task
 
     async def send(self, tenant_id: UUID, topic: str, data: Any) -> None:
-        """Tell whoever follows a topic at this moment."""
-        await self._redis.publish(self._signal_channel((tenant_id, topic)), orjson.dumps(data, default=str))
+        """Tell whoever follows a topic at this moment; while Redis is away that is nobody."""
+        with suppress(RedisError, OSError):
+            await self._redis.publish(self._signal_channel((tenant_id, topic)), orjson.dumps(data, default=str))
 
     async def follow(
         self, tenant_id: UUID, follower: Follower, topics: Sequence[str], signals: Sequence[str] = ()
@@ -143,8 +144,11 @@ class RedisHub:
                     self._position = await self._log.settled()
                     self._ready.set()
                 async with self._redis.pubsub() as ear:
-                    await ear.subscribe(self._channel, *self._channels)
+                    await ear.subscribe(self._channel)
                     self._ear = ear
+                    # Whoever comes from now on subscribes for himself; to ask twice does no harm.
+                    if self._channels:
+                        await ear.subscribe(*self._channels)
                     while True:
                         # A blocking read would run into the client's own time limit, as if the server were gone.
                         if message := await ear.get_message(timeout=READ_WAIT_SECONDS):
