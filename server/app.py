@@ -23,7 +23,7 @@ from server.edge.drain import Drain
 from server.edge.limits import Limits as DocumentLimits
 from server.edge.rate_limit import NoRateLimiter, RateLimiter, ValkeyRateLimiter
 from server.edge.routes import create_edge, edge_middleware
-from server.edge.settings import EdgeSettings
+from server.edge.settings import EdgeSettings, SocketLimits
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
 from server.examples import EXAMPLES
 from server.feeds import GraphExecutor
@@ -145,6 +145,10 @@ def _edge_settings(settings: Settings) -> EdgeSettings:
         max_body_bytes=settings.max_body_bytes,
         execution_timeout_seconds=settings.deadline_seconds + 1,
         allowed_origins=settings.allowed_origins,
+        sockets=SocketLimits(
+            connections_per_principal=settings.connections_per_caller,
+            connections_per_address=settings.connections_per_address,
+        ),
         introspection=settings.allows("introspection"),
         suggestions=not settings.production,
         explorer=settings.allows("explorer"),

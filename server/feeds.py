@@ -37,6 +37,7 @@ from schema.supergraph.source import BACKREF
 from server.edge.executor import Document, Operation, Result, Sink
 from server.edge.pipeline import write_result
 from server.edge.strawberry_executor import StrawberryExecutor, to_result
+from server.metrics import METRICS
 
 log = structlog.get_logger("agora.feeds")
 
@@ -265,6 +266,9 @@ class GraphExecutor(StrawberryExecutor):
                 await context.forget()
                 yield result
                 await context.recheck()
+        except FellBehind:
+            METRICS.fell_behind.inc()
+            raise
         finally:
             await results.aclose()
 

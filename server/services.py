@@ -35,6 +35,7 @@ from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.importer import OurMaps
+from server.metrics import METRICS
 from server.payments import Payments, PaymentSettings, open_payments
 from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
 from server.payments.webhooks import WebhookReceiver
@@ -147,7 +148,10 @@ async def open_services(
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
             by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
-            hub = await stack.enter_async_context(RedisHub(redis, SqlTopicLog(database), channel_of("agora")))
+            hub = await stack.enter_async_context(
+                RedisHub(redis, SqlTopicLog(database), channel_of("agora"), observe=METRICS.heard)
+            )
+            METRICS.followers.set_function(hub.followers)
             presence = await stack.enter_async_context(RedisPresence(redis))
             by_port |= {TopicHub: hub, Signals: hub, Presence: presence}
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))

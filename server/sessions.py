@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from domain.kernel import NOBODY, Principal
 from resolvers.kernel import Context
 from server.edge.executor import Bucket, Operation
+from server.edge.socket_limits import ADDRESS
 from server.services import Services
 from server.settings import Settings
 from server.tenant import HEADER, ResolvedTenant
@@ -34,7 +35,7 @@ class GraphSession:
 
     @property
     def principal(self) -> str:
-        return f"user:{self.caller.user_id}" if self.caller.user_id else f"address:{self.address}"
+        return f"user:{self.caller.user_id}" if self.caller.user_id else f"{ADDRESS}{self.address}"
 
     @property
     def expires_at(self) -> float | None:

@@ -8,7 +8,7 @@ was heard already is not told again. Signals come as they are, from whoever send
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
@@ -30,16 +30,29 @@ PAGE = 500
 Place = tuple[UUID, str]
 
 
+def _unobserved(_age_seconds: float) -> None:
+    """Nobody counts."""
+
+
 class RedisHub:
     """Hears for all followers of this process; implements the domain's `TopicHub` and `Signals`.
 
     `channel` is where the relay tells what it has published: a line `<from> <to>`, then an envelope a line.
     """
 
-    def __init__(self, redis: Redis, topic_log: TopicLog, channel: str, namespace: str = "agora") -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        topic_log: TopicLog,
+        channel: str,
+        namespace: str = "agora",
+        *,
+        observe: Callable[[float], None] = _unobserved,
+    ) -> None:
         self._redis = redis
         self._log = topic_log
         self._channel = channel
+        self._observe = observe
         self._prefix = f"{{{namespace}}}:signal:"
         self._followers: dict[Place, dict[int, Follower]] = {}
         self._channels: dict[str, tuple[Place, asyncio.Event]] = {}
@@ -54,6 +67,10 @@ class RedisHub:
     def position(self) -> int:
         """The sequence up to which durable events have been heard."""
         return self._position
+
+    def followers(self) -> int:
+        """Give how many follow something."""
+        return len({number for followers in self._followers.values() for number in followers})
 
     async def __aenter__(self) -> Self:
         return self
@@ -200,6 +217,8 @@ class RedisHub:
             told |= self._followers.get((event.tenant_id, topic), {})
         for follower in told.values():
             follower.hear(event)
+        if told and event.occurred_at is not None:
+            self._observe((datetime.now(UTC) - event.occurred_at).total_seconds())
 
     def _hear_signal(self, place: Place, data: bytes) -> None:
         tenant_id, topic = place
