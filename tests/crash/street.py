@@ -62,7 +62,7 @@ JOIN payments.payment p ON p.order_id = o.id
 WHERE o.tenant_id = :tenant AND o.refunded_minor <> p.refunded_minor
 UNION ALL
 SELECT 'two orders of one cart', cart_id::text FROM orders."order"
-WHERE tenant_id = :tenant AND state <> 'cancelled' GROUP BY cart_id HAVING count(*) > 1
+WHERE tenant_id = :tenant AND state <> 'cancelled' AND cart_id IS NOT NULL GROUP BY cart_id HAVING count(*) > 1
 UNION ALL
 SELECT 'an order without its saga', o.order_number FROM orders."order" o
 WHERE o.tenant_id = :tenant AND NOT EXISTS (SELECT FROM platform.saga s WHERE s.id = o.id)
