@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from benchmarks._buyers import ADD, TORONTO, Bazaar, shelve
 from benchmarks._system import Agora
+from data.database import Database
 from domain import pricing
 from domain.kernel import Principal, Work, uuid7
 from domain.pricing import AdjustLoyaltyPoints
@@ -144,15 +145,6 @@ class Crowd:
             values = {"tenant": self.bazaar.shop.tenant_id, "sku": name}
             return tuple((await session.execute(text(statement), values)).one())
 
-    async def contradictions(self) -> list[str]:
-        """Name everything in the books of this tenant that contradicts something else."""
-        found: list[str] = []
-        async with self.services.database.session(None) as session:
-            for statement in (BROKEN, UNBALANCED, AMISS, CONTRADICTIONS):
-                rows = await session.execute(text(statement), {"tenant": self.bazaar.shop.tenant_id})
-                found += [str(row) for row in rows]
-        return found
-
     async def on_sale(self, sku: str) -> None:
         """Put goods on sale, of which there are more than anybody wants."""
         await shelve(self.services, self.bazaar.shop, (sku,), UNITS)
@@ -161,12 +153,21 @@ class Crowd:
         """Compare orders, shelf and all books with so many orders of one unit."""
         ran.expect("orders made and paid", await self.row(ORDERS, sku), (orders, orders))
         ran.expect("the shelf", await self.row(SHELF, sku), (UNITS, orders))
-        ran.wrong += await self.contradictions()
+        ran.wrong += await contradictions(self.services.database, self.bazaar.shop.tenant_id)
 
     @property
     def staff(self) -> dict[str, str]:
         """What somebody sends who works there."""
         return self.bazaar.shop.staff_headers
+
+
+async def contradictions(database: Database, tenant_id: UUID) -> list[str]:
+    """Name everything in the books of a tenant that contradicts something else."""
+    found: list[str] = []
+    async with database.session(None) as session:
+        for statement in (BROKEN, UNBALANCED, AMISS, CONTRADICTIONS):
+            found += [str(row) for row in await session.execute(text(statement), {"tenant": tenant_id})]
+    return found
 
 
 def _add(sku: str, buyer: dict[str, str]) -> Asked:
