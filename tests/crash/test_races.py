@@ -1,6 +1,5 @@
 """Buyers at four server processes of one database: of what there is one of, one of them gets it."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import ExitStack
 
@@ -17,9 +16,8 @@ SERVERS, BUYERS, REPETITIONS = 4, 16, 2
 async def buyers(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Crowd]:
     home = tmp_path_factory.mktemp("races")
     with ExitStack() as stack:
-        first = await asyncio.to_thread(stack.enter_context, Agora(home, "--no-worker"))
-        places = (attached(home, place) for place in range(1, SERVERS))
-        more = [await asyncio.to_thread(stack.enter_context, each) for each in places]
+        first = stack.enter_context(Agora(home, "--no-worker"))
+        more = [stack.enter_context(attached(home, place)) for place in range(1, SERVERS)]
         async with crowd([first, *more], await open_bazaar(first), BUYERS) as gathered:
             yield gathered
 
