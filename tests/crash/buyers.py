@@ -139,7 +139,7 @@ async def main(told: dict[str, Any]) -> None:
         worker = asyncio.create_task(work_on(shop))
         dice, waiting = random.Random(told["seed"]), range(told["seed"], told["seed"] + told["buyers"])
         for first in range(0, told["buyers"], 6):
-            await asyncio.gather(*(buyer(shop, seed) for seed in waiting[first : first + 6]))
+            await asyncio.gather(*(_whatever(buyer(shop, seed)) for seed in waiting[first : first + 6]))
             await asyncio.sleep(dice.random() * 0.05)
         worker.cancel()
         with contextlib.suppress(asyncio.CancelledError):
