@@ -51,7 +51,11 @@ class Freight:
 
 @dataclass(frozen=True)
 class Purchase:
-    """One order; `trouble` says why nobody can buy it again."""
+    """One order; `trouble` says why nobody can buy it again.
+
+    A boleto, which is paid at a bank, is bought by bank transfer; all else, in however many parts, by one card. What was
+    cancelled is bought by card too: a transfer goes back by somebody's hand only.
+    """
 
     id: str
     customer: str
@@ -62,6 +66,7 @@ class Purchase:
     items: tuple[Item, ...] = ()
     paid_minor: int = 0
     parts: int = 0
+    by_transfer: bool = False
     trouble: str | None = None
 
     @property
@@ -138,10 +143,12 @@ class Tables:
             paid = [_minor(each["payment_value"], each) for each in self.payments[blank.id]]
         except _Dirty as dirty:
             return Purchase(blank.id, blank.customer, blank.state, trouble=str(dirty))
+        by_transfer = {each["payment_type"] for each in self.payments[blank.id]} == {"boleto"}
         trouble = NO_ITEMS if not items else NO_PAYMENT if not paid else None
         return Purchase(
             blank.id, customer["customer_unique_id"], blank.state, customer["customer_city"], customer["customer_state"],
-            customer["customer_zip_code_prefix"], items, sum(paid), len(paid), trouble,
+            customer["customer_zip_code_prefix"], items, sum(paid), len(paid),
+            by_transfer and blank.state != "canceled", trouble,
         )  # fmt: skip
 
     def _item(self, row: dict[str, str]) -> Item:
@@ -162,7 +169,7 @@ def sample(purchases: Sequence[Purchase], most: int) -> list[Purchase]:
     """Give some orders, as many of every kind as there are and find room: the rare kinds are not left out."""
     kinds: dict[tuple[object, ...], list[Purchase]] = defaultdict(list)
     for each in purchases:
-        several = (len(each.by_seller) > 1, len(each.lines) > 2, each.parts > 1)
+        several = (len(each.by_seller) > 1, len(each.lines) > 2, each.parts > 1, each.by_transfer)
         kinds[several, each.state, bool(each.trouble), bool(each.difference)].append(each)
     chosen: list[Purchase] = []
     for at in range(len(purchases)):

@@ -40,6 +40,10 @@ ADD = """mutation Add($input: AddToCartInput!) { addToCart(input: $input) {
 CHECKOUT = """mutation Checkout($input: CheckoutInput!, $key: String!) { checkout(input: $input, idempotencyKey: $key) {
   __typename ... on Order { id state paymentStatus total { amountMinor } subOrders { sellerId total { amountMinor } } }
   ... on Error { code message } } }"""
+PAYMENTS = "query Payments($order: ID!) { paymentsByOrder(orderId: $order) { id } }"
+CAPTURE = """mutation Capture($input: CapturePaymentInput!, $key: String!) {
+  capturePayment(input: $input, idempotencyKey: $key) {
+    __typename ... on Payment { id state } ... on Error { code message } } }"""
 CANCEL = """mutation Cancel($input: CancelOrderInput!, $key: String!) { cancelOrder(input: $input, idempotencyKey: $key) {
   __typename ... on Order { id } ... on Error { code message } } }"""
 RELEASE = """mutation Release($input: ReleaseEscrowInput!, $key: String!) {
@@ -83,13 +87,13 @@ def seller_id(seller: str) -> UUID:
 def expected_balances(bought: Sequence[Purchase]) -> dict[str, int]:
     """Work out by plain arithmetic what must stand on every account, debits above zero.
 
-    The provider keeps 2.9 % and 30 centavos of each charge, and does not give that back with a refund; of what was
+    The provider keeps 2.9 % and 30 centavos of each charge by card, and does not give that back with a refund; of what was
     delivered the platform keeps 10 %, and what was cancelled goes back to its buyer.
     """
     accounts: Counter[str] = Counter()
     for each in bought:
         total = each.total_minor
-        fee = min(total, (total * 29 + 500) // 1000 + 30)
+        fee = 0 if each.by_transfer else min(total, (total * 29 + 500) // 1000 + 30)
         accounts["provider_fees"] += fee
         accounts["buyer_clearing"] += -fee if each.state == "canceled" else total - fee
         for seller, amount in each.by_seller.items():
@@ -140,7 +144,8 @@ class Market:
             "postalCode": purchase.postal_code, "country": "BR",
         }  # fmt: skip
         # The buyer agrees to the sum that was paid then; where that is no sum of the items, to what they cost.
-        agreed = {"address": address, "paymentToken": "sbx_card_ok", "expectedTotalMinor": purchase.total_minor}
+        paying = {"paymentMethod": "BANK_TRANSFER"} if purchase.by_transfer else {"paymentToken": "sbx_card_ok"}
+        agreed = {"address": address, "expectedTotalMinor": purchase.total_minor, **paying}
         order: dict[str, Any] = {}
         for document, variables in (
             (ADD, {"input": {"lines": lines}}),
@@ -160,7 +165,8 @@ class Market:
         parts = {each["sellerId"]: each["total"]["amountMinor"] for each in order["subOrders"]}
         wanted = {str(seller_id(seller)): amount for seller, amount in purchase.by_seller.items()}
         found.expect(f"the parts of {purchase.id}", parts, wanted)
-        found.expect(f"the payment of {purchase.id}", (order["paymentStatus"], total), ("PAID", purchase.total_minor))
+        status = "AUTHORIZED" if purchase.by_transfer else "PAID"
+        found.expect(f"the payment of {purchase.id}", (order["paymentStatus"], total), (status, purchase.total_minor))
         if purchase.difference:
             found.differing[purchase.id] = purchase.difference
         else:
@@ -168,11 +174,16 @@ class Market:
             found.equal += total == purchase.paid_minor
 
     async def _follow(self, purchase: Purchase, order_id: str, headers: dict[str, str]) -> None:
-        """What was delivered is the seller's, and what was cancelled goes back."""
+        """A transfer is seen to arrive; what was delivered is the seller's then, and what was cancelled goes back."""
         answer: dict[str, Any] = {}
+        staff = self.bazaar.shop.staff_headers
+        if purchase.by_transfer:
+            (payment,) = (await self._ask(PAYMENTS, {"order": order_id}, staff))["all"]
+            seen = {"input": {"paymentId": payment["id"]}, "key": f"seen-{purchase.id}"}
+            captured = await self._ask(CAPTURE, seen, staff)
+            self.found.expect(f"the transfer for {purchase.id}", captured.get("state"), "CAPTURED")
         if purchase.state == "delivered":
-            variables = {"input": {"orderId": order_id}, "key": f"release-{purchase.id}"}
-            answer = await self._ask(RELEASE, variables, self.bazaar.shop.staff_headers)
+            answer = await self._ask(RELEASE, {"input": {"orderId": order_id}, "key": f"release-{purchase.id}"}, staff)
         elif purchase.state == "canceled":
             answer = await self._ask(CANCEL, {"input": {"id": order_id}, "key": f"cancel-{purchase.id}"}, headers)
         if "code" in answer:

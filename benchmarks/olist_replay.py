@@ -31,7 +31,7 @@ def figures(purchases: Sequence[Purchase], done: Replay) -> list[Figure]:
     due = sum(amount for account, amount in done.balances.items() if account.startswith("seller_payable:"))
     return [
         Figure("orders bought again", len(done.bought), "", len(usable), at_least=True,
-               note=f"of {len(purchases):,}, of {len(sellers):,} sellers; {several} of several sellers, {sum(each.parts > 1 for each in usable)} paid in several parts"),
+               note=f"of {len(purchases):,}, of {len(sellers):,} sellers; {several} of several sellers, {sum(each.by_transfer for each in usable)} by bank transfer"),
         Figure("sub-orders", done.sub_orders, "", sum(len(each.by_seller) for each in usable), at_least=True),
         Figure("totals that equal the payments of the data", done.equal, "", equal, at_least=True,
                note=f"{100 * done.equal / max(len(done.bought), 1):.2f} %; the data's own payments differ in {len(usable) - equal}"),

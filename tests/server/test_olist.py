@@ -20,7 +20,7 @@ FILES = {
     "orders": [{"order_id": "o", "customer_id": "c", "order_status": "delivered",
                 "order_purchase_timestamp": "2017-07-09 21:57:05"}],
     "order_items": [{"order_id": "o", "product_id": "p", "seller_id": "s", "price": "21.99", "freight_value": "11.85"}],
-    "order_payments": [{"order_id": "o", "payment_value": "33.84"}],
+    "order_payments": [{"order_id": "o", "payment_value": "33.84", "payment_type": "credit_card"}],
 }  # fmt: skip
 
 Told = Callable[..., Purchase]
@@ -88,6 +88,13 @@ class TestReading:
             "platform_fees": -338,
             f"seller_payable:{seller_id('s')}": -3046,
         }
+
+    def test_expects_no_fee_of_a_transfer(self, told: Told) -> None:
+        purchase = told(
+            order_payments=changed("order_payments", payment_type="boleto"),
+            orders=changed("orders", order_status="shipped"),
+        )
+        assert expected_balances([purchase]) == {"buyer_clearing": 3384, f"escrow:{seller_id('s')}": -3384}
 
 
 class TestBuyingAgain:
