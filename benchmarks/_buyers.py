@@ -1,17 +1,17 @@
 """A marketplace to buy in: goods of two sellers with plenty of stock, and buyers who each put in and pay once."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 from uuid import UUID
 
-from _load import post
-from _shop import open_shop
-from _system import Agora, Shop
 from sqlalchemy import insert, text
 
+from benchmarks._load import post
+from benchmarks._shop import open_shop
+from benchmarks._system import Agora, Shop
 from data.catalog.tables import product
 from data.database import Database
 from data.inventory import stock_level
@@ -63,15 +63,20 @@ class Bazaar:
 
     def buyers(self, number: int, lines: Sequence[str] = ()) -> list[Buyer]:
         """Make buyers of these SKUs, else each of two different ones, one from every seller."""
+        return [
+            self._buyer(headers, lines or self._pair()) for headers in self.logged_in(uuid7() for _ in range(number))
+        ]
+
+    def logged_in(self, users: Iterable[UUID]) -> list[dict[str, str]]:
+        """Give the headers that each of these buyers sends."""
         tokens = token_service(self.settings, key_ring(self.settings))
-        now, made = datetime.now(UTC), []
-        for _ in range(number):
+        now, sent = datetime.now(UTC), []
+        for user_id in users:
             who = Principal(
-                user_id=uuid7(), tenant_id=self.shop.tenant_id, session_id=uuid7(), roles=frozenset({"buyer"})
+                user_id=user_id, tenant_id=self.shop.tenant_id, session_id=uuid7(), roles=frozenset({"buyer"})
             )
-            headers = {**self.shop.headers, "Authorization": f"Bearer {tokens.issue(who, now).token}"}
-            made.append(self._buyer(headers, lines or self._pair()))
-        return made
+            sent.append({**self.shop.headers, "Authorization": f"Bearer {tokens.issue(who, now).token}"})
+        return sent
 
     def _pair(self) -> tuple[str, str]:
         at = 2 * next(self._numbers) % len(self.skus)
@@ -94,17 +99,18 @@ async def open_bazaar(server: Agora) -> Bazaar:
         async with services.database.session(shop.tenant_id) as session:
             session.add(PaymentPolicy(tenant_id=shop.tenant_id, version=1, review_score=100, reject_score=101))
         skus = tuple(f"good-{number:03d}" for number in range(GOODS))
-        await _shelve(services, shop, skus, PLENTY)
+        await shelve(services, shop, skus, PLENTY)
     return Bazaar(settings, shop, skus)
 
 
 async def put_on_sale(bazaar: Bazaar, sku: str, units: int) -> None:
     """Put so many units of one more SKU on sale."""
     async with open_services(bazaar.settings) as services:
-        await _shelve(services, bazaar.shop, (sku,), units)
+        await shelve(services, bazaar.shop, (sku,), units)
 
 
-async def _shelve(services: Services, shop: Shop, skus: Sequence[str], units: int) -> None:
+async def shelve(services: Services, shop: Shop, skus: Sequence[str], units: int) -> None:
+    """Put so many units of each SKU on sale, in both shops in turn."""
     stores = list(shop.stores.values())
     sellers = [UUID(int=store.int ^ 1) for store in stores]
     async with services.database.session(shop.tenant_id) as session:

@@ -2,8 +2,7 @@
 
 from datetime import UTC, datetime
 
-from _system import Shop
-
+from benchmarks._system import Shop
 from domain.kernel import Principal, Work, uuid7
 from domain.tenancy import (
     ActivateStore,

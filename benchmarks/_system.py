@@ -20,6 +20,7 @@ import psutil  # type: ignore[import-untyped]  # No stubs among our dependencies
 
 from data.embedded import Engines
 from data.embedded.processes import launch, stop
+from schema.graph import CONTEXTS
 from server.settings import Settings
 
 DATA = Path(os.environ.get("AGORA_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -128,6 +129,13 @@ class Agora(Program):
         with Engines(self.home, attach=True) as endpoints:
             chosen: dict[str, Any] = {"home": self.home, "demo": False}
             return Settings(**chosen).with_engines(endpoints.database_url, endpoints.redis_url)
+
+
+def attached(home: Path, place: int) -> Agora:
+    """Give another server process on the engines of the one that serves this home."""
+    found = Agora(home, "--only", ",".join(CONTEXTS))
+    found.log = home / f"serve-{place}.log"
+    return found
 
 
 def resident_mb(pid: int) -> float:

@@ -22,10 +22,9 @@ from _load import Run, begin, finish
 from _load import load as send
 from _measuring import MANY, SINGLE, Target
 from _statements import logged
-from _system import Agora
+from _system import Agora, attached
 
 from data.database import asyncpg_url
-from schema.graph import CONTEXTS
 
 PURCHASES, RACES = 480, 20
 ROUNDS = 3
@@ -168,16 +167,9 @@ def main() -> int:
         figures = [*purchases(server, bazaar, number), *statements(server, bazaar)]
         print(report("Checkout", figures), flush=True)
         if repetitions:
-            more = [stack.enter_context(_attached(Path(home), place)) for place in range(1, SERVERS)]
+            more = [stack.enter_context(attached(Path(home), place)) for place in range(1, SERVERS)]
             print(report("The last ten units", race([server, *more], bazaar, repetitions)))
     return 0
-
-
-def _attached(home: Path, place: int) -> Agora:
-    """Give another server process on the engines of the first."""
-    found = Agora(home, "--only", ",".join(CONTEXTS))
-    found.log = home / f"serve-{place}.log"
-    return found
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ from domain.payments import (
     escrow_of,
     payable_to,
 )
-from domain.processes import settling
+from domain.processes import paying, settling
 from resolvers.kernel import Context, transacts
 
 READ = "payments.read"
@@ -36,7 +36,7 @@ capture_payment = transacts(settling.capture_payment)
 release_escrow = transacts(payments.release_escrow)
 review_fraud = transacts(settling.review_fraud)
 submit_dispute_evidence = transacts(payments.submit_dispute_evidence)
-close_dispute = transacts(payments.close_dispute)
+close_dispute = transacts(paying.close_dispute)
 save_payment_method = transacts(payments.save_payment_method)
 delete_payment_method = transacts(payments.delete_payment_method)
 set_payout_account = transacts(payments.set_payout_account)

@@ -93,6 +93,16 @@ class Bank:
     def charges(self) -> list[dict[str, Any]]:
         return [each for each in self.app._books.all() if each["object"] == "charge"]
 
+    def disputes(self) -> list[dict[str, Any]]:
+        return [each for each in self.app._books.all() if each["object"] == "dispute"]
+
+    def kept(self, charge: dict[str, Any]) -> int:
+        """What the bank has left of a charge for us, after refunds and lost disputes."""
+        lost = sum(
+            each["amount"] for each in self.disputes() if (each["charge"], each["status"]) == (charge["id"], "lost")
+        )
+        return int(max(charge["captured"] - charge["refunded"] - lost, 0))
+
     async def close(self) -> None:
         await self.provider.close()
         await self.app.aclose()
@@ -219,7 +229,7 @@ class Market:
         wrong = []
         for charge in self.bank.charges():
             payment = ours.get(charge["metadata"]["payment_id"])
-            left = charge["captured"] - charge["refunded"]
+            left = self.bank.kept(charge)
             kept = 0 if payment is None else (payment.amount_minor - payment.refunded_minor) * (payment.state in PAID)
             if left != kept:
                 wrong.append(f"the bank keeps {left} for {charge['metadata']['payment_id']}, our books say {kept}")

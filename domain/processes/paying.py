@@ -7,8 +7,10 @@ from uuid import UUID, uuid5
 
 from domain.jobs import JobQueue, Jobs
 from domain.kernel import Envelope, Subscriptions, Work
+from domain.money import Money
 from domain.orders import Order, Orders, OrderState
-from domain.payments.disputes import CloseDispute, Disputes, OpenDispute, close_dispute, open_dispute
+from domain.payments.disputes import CloseDispute, Dispute, Disputes, DisputeState, OpenDispute, open_dispute
+from domain.payments.disputes import close_dispute as close
 from domain.payments.escrow import EscrowHolds
 from domain.payments.ledger import Ledger
 from domain.payments.paying_out import (
@@ -229,7 +231,7 @@ async def hear_provider(
     elif told.fact in _REPORTED:
         await _hear_charge(told, work, orders, payments, refunds, holds, ledger, sagas, queue)
     elif told.dispute_reference is not None:
-        await _hear_dispute(told, work, payments, disputes, holds, ledger)
+        await _hear_dispute(told, work, orders, payments, refunds, disputes, holds, ledger, queue)
 
 
 async def _hear_charge(
@@ -272,17 +274,67 @@ async def _hear_charge(
 
 
 async def _hear_dispute(
-    told: ProviderEvent, work: Work, payments: Payments, disputes: Disputes, holds: EscrowHolds, ledger: Ledger
+    told: ProviderEvent,
+    work: Work,
+    orders: Orders,
+    payments: Payments,
+    refunds: Refunds,
+    disputes: Disputes,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    queue: JobQueue,
 ) -> None:
     assert told.payment_id is not None  # noqa: S101 — the caller has looked.
+    await _lock_order(told.payment_id, orders, payments)
     reference = told.dispute_reference or ""
     opened = OpenDispute(
         payment_id=told.payment_id, reference=reference, amount=told.amount, reason=told.reason or "not told"
     )
     dispute = await open_dispute(opened, work, payments, disputes, holds, ledger)
     if told.fact in {ProviderFact.DISPUTE_WON, ProviderFact.DISPUTE_LOST}:
-        won = told.fact is ProviderFact.DISPUTE_WON
-        await close_dispute(CloseDispute(dispute_id=dispute.id, won=won), work, payments, disputes, holds, ledger)
+        decided = CloseDispute(dispute_id=dispute.id, won=told.fact is ProviderFact.DISPUTE_WON)
+        await close_dispute(decided, work, orders, payments, refunds, disputes, holds, ledger, queue)
+
+
+async def close_dispute(
+    command: CloseDispute,
+    work: Work,
+    orders: Orders,
+    payments: Payments,
+    refunds: Refunds,
+    disputes: Disputes,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    queue: JobQueue,
+) -> Dispute:
+    """Record the bank's decision, also on the order: what was lost, its buyer has again.
+
+    What was won of an order that was cancelled meanwhile goes back to the buyer now.
+    Raises: NotFound, InvalidStateTransition.
+    """
+    payment_id = await disputes.payment_of(command.dispute_id)
+    order = None if payment_id is None else await _lock_order(payment_id, orders, payments)
+    dispute = await close(command, work, payments, disputes, holds, ledger)
+    if order is None or not dispute.covered_minor:
+        return dispute
+    if dispute.state is DisputeState.LOST:
+        order.note_refund(Money(dispute.covered_minor, dispute.currency), work, refund_id=dispute.id)
+    elif order.state is OrderState.CANCELLED:
+        wanted = RefundPayment(
+            payment_id=dispute.payment_id,
+            amount=Money(dispute.covered_minor, dispute.currency),
+            reason="the order had been cancelled",
+            refund_id=uuid5(dispute.id, "given back"),
+        )
+        refund = await request_refund(wanted, work, payments, refunds, holds, ledger)
+        await ask_to_send(refund.id, queue)
+    return dispute
+
+
+async def _lock_order(payment_id: UUID, orders: Orders, payments: Payments) -> Order | None:
+    # Everybody locks the order before its payments.
+    payment = await payments.get(payment_id)
+    return None if payment is None else await orders.lock(payment.order_id)
 
 
 def _id(key: str | None) -> UUID | None:

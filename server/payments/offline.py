@@ -97,11 +97,12 @@ class OfflineProvider:
 class BankTransfer(OfflineProvider):
     """A transfer that the buyer makes; the reference is what to write on it.
 
+    The order stands meanwhile, as with cash, but nothing of it is packed before somebody has seen the money.
     Refunds and payouts go to an IBAN by somebody's hand and stay pending until they are seen on a statement.
     """
 
     name = "bank_transfer"
-    waits_as = ChargeStatus.PENDING
+    waits_as = ChargeStatus.AUTHORIZED
     reason = "awaiting_transfer"
     refund_status = RefundStatus.PENDING
 

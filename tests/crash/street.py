@@ -57,12 +57,21 @@ SELECT 'money set aside for no refund', p.id::text FROM payments.payment p
 WHERE p.tenant_id = :tenant AND p.refunding_minor <> (
   SELECT coalesce(sum(r.amount_minor), 0) FROM payments.refund r WHERE r.payment_id = p.id AND r.state = 'pending')
 UNION ALL
+SELECT 'money set aside for no dispute', p.id::text FROM payments.payment p
+WHERE p.tenant_id = :tenant AND p.disputed_minor <> (
+  SELECT coalesce(sum(d.covered_minor), 0) FROM payments.dispute d
+  WHERE d.payment_id = p.id AND d.state IN ('opened', 'evidence'))
+UNION ALL
+SELECT 'escrow ' || h.state || ' against its disputes', h.order_id::text FROM payments.escrow_hold h
+WHERE h.tenant_id = :tenant AND h.amount_minor > h.refunded_minor + h.released_minor AND (h.state = 'frozen') <> EXISTS (
+  SELECT FROM payments.dispute d WHERE d.payment_id = h.payment_id AND d.state IN ('opened', 'evidence'))
+UNION ALL
 SELECT 'order and payment disagree about refunds', o.order_number FROM orders."order" o
 JOIN payments.payment p ON p.order_id = o.id
 WHERE o.tenant_id = :tenant AND o.refunded_minor <> p.refunded_minor
 UNION ALL
 SELECT 'two orders of one cart', cart_id::text FROM orders."order"
-WHERE tenant_id = :tenant AND state <> 'cancelled' GROUP BY cart_id HAVING count(*) > 1
+WHERE tenant_id = :tenant AND state <> 'cancelled' AND cart_id IS NOT NULL GROUP BY cart_id HAVING count(*) > 1
 UNION ALL
 SELECT 'an order without its saga', o.order_number FROM orders."order" o
 WHERE o.tenant_id = :tenant AND NOT EXISTS (SELECT FROM platform.saga s WHERE s.id = o.id)
@@ -188,6 +197,7 @@ class Street(Market):
         event = await SandboxWebhooks([SECRET]).read(body, headers)
         if event is not None:
             await HandledOnce(self.transactions, paying.hear_provider)(event)
+            self.crash_point("hear_provider.unanswered")
         return 200
 
     async def hear_all(self) -> int:
@@ -198,6 +208,15 @@ class Street(Market):
             await self.bank.app._webhooks._send(pending)
             heard += 1
         return heard
+
+    def decide(self, payment_id: UUID, *, won: bool) -> bool:
+        """Have the buyer's bank decide the dispute about a payment, if there is one to decide."""
+        for each in self.bank.disputes():
+            if each["metadata"]["payment_id"] == str(payment_id) and each["status"] == "opened":
+                self.bank.app.bank.close_dispute(each["id"], won=won)
+                self.bank.app._webhooks.wake()
+                return True
+        return False
 
     async def come_to_rest(self) -> None:
         """Bring everything to an end that somebody began; what does not end is found by who looks afterwards."""
@@ -213,7 +232,13 @@ class Street(Market):
 
     async def amiss(self) -> list[Any]:
         """Name everything that contradicts something else, or did not end."""
-        return [*await self.broken(), *await self.all(AMISS), *await self._payouts(), *await self._balance()]
+        return [
+            *await self.broken(),
+            *await self.all(AMISS),
+            *await self._payouts(),
+            *await self._disputes(),
+            *await self._balance(),
+        ]
 
     async def _payouts(self) -> list[str]:
         """Compare what the bank sent to sellers with what our books say was sent."""
@@ -225,6 +250,15 @@ class Street(Market):
         ours = {str(row.id): [row.amount_minor] for row in rows if row.state == "paid"}
         return [] if sent == ours else [f"the bank sent {sent}, our books say {ours}"]
 
+    async def _disputes(self) -> list[str]:
+        """Compare what the buyers' banks have disputed and decided with what our books say of it."""
+        rows = await self.all("SELECT reference, state FROM payments.dispute WHERE tenant_id = :tenant")
+        theirs, ours = (
+            {each["id"]: each["status"] for each in self.bank.disputes()},
+            {row.reference: row.state for row in rows},
+        )
+        return [] if theirs == ours else [f"the banks say {theirs} of disputes, our books {ours}"]
+
     async def _balance(self) -> list[str]:
         """Compare what lies at the bank with what our ledger says lies there; the fee on a mistake is the bank's affair."""
         books = [*self.bank.app._books.all()]
@@ -232,6 +266,7 @@ class Street(Market):
         charges = [each for each in books if each["object"] == "charge" and each["metadata"]["payment_id"] in paid]
         lies = sum(each["captured"] - each["fee"] - each["refunded"] for each in charges)
         lies -= sum(each["amount"] for each in books if each["object"] == "transfer" and each["status"] == "paid")
+        lies -= sum(each["amount"] for each in self.bank.disputes() if each["status"] != "won")
         (ours,) = await self.one("SELECT coalesce(sum(amount_minor), 0) FROM payments.entry "
                                  "WHERE tenant_id = :tenant AND account = 'buyer_clearing'")  # fmt: skip
         return [] if lies == ours else [f"{lies} lie at the bank, {ours} according to the ledger"]

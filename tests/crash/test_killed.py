@@ -39,7 +39,7 @@ POINTS = [
     *(f"{act}.{place}" for act in ("cancel_order", "refund_payment", "accept_return", "update_order_status", "pay_out")
       for place in ("uncommitted", "done")),
     *(f"{job}.{place}" for job in ("send_refund", "send_payout", "let_go") for place in ("uncommitted", "unnoted")),
-    *("hear_provider.uncommitted", "release_escrow.uncommitted"),
+    *("hear_provider.uncommitted", "hear_provider.unanswered", "release_escrow.uncommitted"),
 ]  # fmt: skip
 
 

@@ -15,6 +15,8 @@ from data.database import Database
 from data.sagas import SagaHolds
 from domain.money import Money
 from domain.orders import OrderState, UpdateOrderStatus
+from domain.payments.disputes import CloseDispute
+from domain.payments.escrow import EscrowFrozen
 from domain.payments.paying_out import (
     BeginPayout,
     CancelPayout,
@@ -28,6 +30,7 @@ from domain.payments.releasing import ReleaseEscrow, ReviewFraud, VoidPayment, r
 from domain.processes.cancelling import CancelOrder, cancel_order
 from domain.processes.checkout import CHECKOUT, PaymentDeclined
 from domain.processes.fulfilling import update_order_status
+from domain.processes.paying import close_dispute
 from domain.processes.settling import RefundPaymentInput, refund_payment, review_fraud, void_payment
 from domain.sagas import MOST_ATTEMPTS, Saga, SagaState
 from tests.buying import market
@@ -39,6 +42,8 @@ SENDING = [f"provider.refund.{place}" for place in ("begin", "answered")] + [
 PAYING = [f"provider.transfer.{place}" for place in ("begin", "answered")] + [
     f"send_payout.{place}" for place in ("uncommitted", "unnoted")
 ]
+HEARING = [f"hear_provider.{place}" for place in ("uncommitted", "unanswered")]
+DISPUTED = "sbx_card_disputed"
 STATES = 'SELECT state, payment_status, refunded_minor FROM orders."order" WHERE tenant_id = :tenant'
 PAYOUTS = "SELECT id, state, attempts FROM payments.payout WHERE tenant_id = :tenant"
 WAY = (OrderState.PROCESSING, OrderState.READY, OrderState.SHIPPED, OrderState.DELIVERED, OrderState.COMPLETED)
@@ -49,15 +54,18 @@ class Died(BaseException):
 
 
 class Fate:
-    """Kills whoever comes to a point for the first time."""
+    """Kills whoever comes to a point for the first time, or for a later one."""
 
     def __init__(self) -> None:
         self.point: str | None = None
+        self.times = 1
 
     def __call__(self, point: str) -> None:
         if point == self.point:
-            self.point = None
-            raise Died
+            self.times -= 1
+            if not self.times:
+                self.point, self.times = None, 1
+                raise Died
 
 
 @pytest.fixture
@@ -121,6 +129,34 @@ def transfers(shop: Street) -> list[dict[str, Any]]:
 
 def act(shop: Street, handler: Any, command: Any) -> Any:
     return shop.transactions.run(handler, command, shop.boss)
+
+
+async def disputed(shop: Street) -> Saga:
+    """Buy, and hear that the buyer's bank disputes it."""
+    saga = await bought(shop, DISPUTED)
+    assert await shop.hear_all() > 0
+    return saga
+
+
+async def hears(shop: Street, fate: Fate, point: str, times: int = 1) -> None:
+    """Hear what the bank tells, until whoever hears it dies at the point, with one message or a later one."""
+    fate.point, fate.times = point, times
+    with contextlib.suppress(Died):
+        await shop.hear_all()
+    assert fate.point is None, f"nobody came to {point}"
+
+
+async def held(shop: Street) -> list[tuple[str, int]]:
+    rows = await shop.all("SELECT state, amount_minor - refunded_minor - released_minor AS left "
+                          "FROM payments.escrow_hold WHERE tenant_id = :tenant")  # fmt: skip
+    return [(row.state, row.left) for row in rows]
+
+
+async def booked(shop: Street) -> dict[str, int]:
+    """What stands on each kind of account."""
+    rows = await shop.all("SELECT split_part(account, ':', 1) AS kind, sum(amount_minor) AS amount FROM payments.entry "
+                          "WHERE tenant_id = :tenant GROUP BY 1 HAVING sum(amount_minor) <> 0")  # fmt: skip
+    return {row.kind: int(row.amount) for row in rows}
 
 
 async def on_shelf(shop: Street) -> tuple[int, int]:
@@ -222,6 +258,70 @@ class TestPayingOut:
         payout = await shop.one(PAYOUTS)
         assert (payout.state, payout.attempts) == ("processing", 2)
         assert shop.bank.app._books.next_due() is None
+
+
+class TestADispute:
+    @pytest.mark.parametrize("point", HEARING)
+    async def test_freezes_the_escrow_once(self, shop: Street, fate: Fate, point: str) -> None:
+        saga = await bought(shop, DISPUTED)
+        # The first message says that the card was charged.
+        await hears(shop, fate, point, times=2)
+        await shop.come_to_rest()
+        assert await held(shop) == [("frozen", 10000)]
+        assert await booked(shop) == {"buyer_clearing": -358, "provider_fees": 358, "disputes": 11300, "escrow": -10000,
+                                      "tax_payable": -1300}  # fmt: skip
+        with pytest.raises(EscrowFrozen):
+            await act(shop, release_escrow, ReleaseEscrow(order_id=saga.id))
+        assert await shop.amiss() == []
+
+    @pytest.mark.parametrize("point", HEARING)
+    async def test_that_is_won_frees_the_escrow_once(self, shop: Street, fate: Fate, point: str) -> None:
+        saga = await disputed(shop)
+        shop.decide(UUID(saga.data["payment_id"]), won=True)
+        await hears(shop, fate, point)
+        await shop.come_to_rest()
+        assert [tuple(row) for row in await shop.all(STATES)] == [("paid", "paid", 0)]
+        assert await held(shop) == [("held", 10000)]
+        assert await booked(shop) == {
+            "buyer_clearing": 10942,
+            "provider_fees": 358,
+            "escrow": -10000,
+            "tax_payable": -1300,
+        }
+        assert await shop.amiss() == []
+
+    @pytest.mark.parametrize("point", HEARING)
+    async def test_that_is_lost_takes_the_money_once(self, shop: Street, fate: Fate, point: str) -> None:
+        saga = await disputed(shop)
+        shop.decide(UUID(saga.data["payment_id"]), won=False)
+        await hears(shop, fate, point)
+        await shop.come_to_rest()
+        assert [tuple(row) for row in await shop.all(STATES)] == [("paid", "refunded", 11300)]
+        assert await held(shop) == [("refunded", 0)]
+        assert await booked(shop) == {"buyer_clearing": -358, "provider_fees": 358}
+        assert await shop.amiss() == []
+
+    @pytest.mark.parametrize("point", [f"close_dispute.{place}" for place in ("uncommitted", "done")])
+    async def test_is_decided_by_hand_and_heard_of_once(self, shop: Street, fate: Fate, point: str) -> None:
+        saga = await disputed(shop)
+        found = await shop.one("SELECT id FROM payments.dispute WHERE tenant_id = :tenant")
+        await dies(shop, fate, point, act(shop, close_dispute, CloseDispute(dispute_id=found.id, won=False)))
+        shop.decide(UUID(saga.data["payment_id"]), won=False)
+        await shop.come_to_rest()
+        assert [tuple(row) for row in await shop.all(STATES)] == [("paid", "refunded", 11300)]
+        assert await shop.amiss() == []
+
+    @pytest.mark.parametrize("won", [True, False])
+    async def test_of_an_order_that_was_cancelled_leaves_the_buyer_with_the_money(
+        self, shop: Street, won: bool
+    ) -> None:
+        saga = await disputed(shop)
+        await act(shop, cancel_order, CancelOrder(id=saga.id))
+        shop.decide(UUID(saga.data["payment_id"]), won=won)
+        await shop.come_to_rest()
+        assert [tuple(row) for row in await shop.all(STATES)] == [("cancelled", "refunded", 11300)]
+        assert [each["refunded"] for each in shop.bank.charges()] == [11300 if won else 0]
+        assert (await on_shelf(shop), await shop.amiss()) == ((10, 0), [])
 
 
 class TestAWrongAmount:

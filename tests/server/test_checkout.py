@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from data.database import Database
 from domain.inventory import InsufficientStock
-from domain.kernel import IdempotencyKeyReused, NotFound
+from domain.kernel import IdempotencyKeyReused, InvalidStateTransition, NotFound
 from domain.orders import (
     AcceptReturn,
     OrderState,
@@ -20,11 +20,13 @@ from domain.orders import (
     request_return,
 )
 from domain.orders.cart_parts import CartClosed, EmptyCart
+from domain.payments.methods import MethodKind
 from domain.processes.cancelling import CancelOrder, cancel_order
 from domain.processes.carting import NewCartLine
 from domain.processes.checkout import PaymentDeclined
 from domain.processes.fulfilling import accept_return, update_order_status
 from domain.processes.quoting import PriceChanged
+from domain.processes.settling import CapturePayment, capture_payment
 from domain.sagas import ProcessUnfinished, SagaState
 from domain.tenancy import StoreNotSelling
 from tests.buying import Market, market
@@ -154,6 +156,23 @@ class TestALatePayment:
         await shop.finish()
         assert [row.state for row in await shop.all(ORDERS)] == ["paid"]
         assert await shop.hear() == 0
+        assert await shop.broken() == []
+
+
+class TestABankTransfer:
+    async def test_is_waited_for_as_long_as_it_takes_and_packed_when_it_was_seen(self, shop: Market) -> None:
+        buyer = shop.work()
+        await shop.filled(buyer, ("mug", 2))
+        saga = await shop.buy(buyer, payment_method=MethodKind.BANK_TRANSFER, payment_token="")
+        await shop.finish()
+        assert (saga.state, await shop.all(ORDERS)) == (SagaState.DONE, [("confirmed", "authorized", 2825, 325)])
+        packing = UpdateOrderStatus(order_id=saga.id, status=OrderState.PROCESSING)
+        with pytest.raises(InvalidStateTransition):
+            await shop.transactions.run(update_order_status, packing, shop.staff())
+        seen = CapturePayment(payment_id=UUID(saga.data["payment_id"]))
+        await shop.transactions.run(capture_payment, seen, shop.staff())
+        assert await shop.all(ORDERS) == [("paid", "paid", 2825, 325)]
+        await shop.transactions.run(update_order_status, packing, shop.staff())
         assert await shop.broken() == []
 
 

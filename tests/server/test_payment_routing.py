@@ -263,7 +263,7 @@ class TestBankTransfer:
         outcome = await exchange.router.charge(request)
 
         assert (outcome.status, outcome.reason, outcome.provider) == (
-            ChargeStatus.PENDING,
+            ChargeStatus.AUTHORIZED,
             "awaiting_transfer",
             "bank_transfer",
         )
