@@ -23,6 +23,7 @@ from domain.payments import (
     escrow_of,
     payable_to,
 )
+from domain.processes import payouts as payouts_of
 from domain.processes import settling
 from resolvers.kernel import Context, transacts
 
@@ -39,8 +40,8 @@ submit_dispute_evidence = transacts(payments.submit_dispute_evidence)
 close_dispute = transacts(payments.close_dispute)
 save_payment_method = transacts(payments.save_payment_method)
 delete_payment_method = transacts(payments.delete_payment_method)
-set_payout_account = transacts(payments.set_payout_account)
-request_payout = transacts(payments.request_payout)
+set_payout_account = transacts(payouts_of.set_payout_account)
+request_payout = transacts(payouts_of.request_payout)
 cancel_payout = transacts(payments.cancel_payout)
 update_payout_policy = transacts(payments.update_payout_policy)
 run_reconciliation = transacts(payments.run_reconciliation)

@@ -193,6 +193,7 @@ class PayoutAccount:
     currency: str
     provider: str
     destination: str
+    place: str = strawberry.field(description="The province or country on whose business days the seller is paid.")
     is_active: bool
 
 
@@ -372,7 +373,9 @@ class Mutation:
     release_escrow = command(
         resolvers.release_escrow, EscrowRelease, errors=[domain.EscrowFrozen], who=MANAGE, key_required=True
     )
-    review_fraud = command(resolvers.review_fraud, Payment, errors=[InvalidStateTransition], who=REVIEW)
+    review_fraud = command(
+        resolvers.review_fraud, Payment, errors=[InvalidStateTransition], who=REVIEW, key_required=True
+    )
     submit_dispute_evidence = command(
         resolvers.submit_dispute_evidence, PaymentDispute, errors=[InvalidStateTransition], who=MANAGE
     )

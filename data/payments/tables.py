@@ -293,6 +293,7 @@ payout_account = tenant_table(
     _text("currency"),
     _text("provider"),
     _text("destination"),
+    Column("place", Text, nullable=False, server_default="CA"),
     Column("is_active", Boolean, nullable=False),
     UniqueConstraint("tenant_id", "seller_id", "currency"),
 )
@@ -305,6 +306,7 @@ payout = tenant_table(
     _text("currency"),
     _text("provider"),
     _text("destination"),
+    Column("place", Text, nullable=False, server_default="CA"),
     Column("scheduled_for", Date, nullable=False),
     _choice("state", PayoutState),
     Column("attempts", Integer, nullable=False),

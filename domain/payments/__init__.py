@@ -83,14 +83,12 @@ from domain.payments.methods import (
 )
 from domain.payments.paying_out import (
     ANY_SELLER,
-    BeginPayout,
     CancelPayout,
     CompletePayout,
     FailPayout,
     RequestPayout,
     SchedulePayouts,
     SetPayoutAccount,
-    begin_payout,
     cancel_payout,
     complete_payout,
     fail_payout,
@@ -127,7 +125,6 @@ from domain.payments.policy import (
     PayoutSchedule,
     Policies,
     UpdatePayoutPolicy,
-    next_business_day,
     update_payout_policy,
 )
 from domain.payments.postings import (
@@ -238,7 +235,6 @@ __all__ = [
     "Account",
     "AccountKind",
     "Balance",
-    "BeginPayout",
     "CancelPayout",
     "CardNumberRefused",
     "CloseDispute",
@@ -359,7 +355,6 @@ __all__ = [
     "VoidPayment",
     "apply_report",
     "assess",
-    "begin_payout",
     "cancel_payout",
     "capture_posting",
     "close_dispute",
@@ -376,7 +371,6 @@ __all__ = [
     "fail_refund",
     "fall_due",
     "holds_of",
-    "next_business_day",
     "open_dispute",
     "parse_statement",
     "payable_to",

@@ -1,7 +1,6 @@
 """What a tenant has settled about money: commission, payouts and the fraud thresholds."""
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -80,21 +79,6 @@ class PaymentPolicy(Aggregate):
         for name, value in wanted.items():
             setattr(self, name, value)
         self.record(PaymentPolicyChanged(**{name: getattr(self, name) for name in names}))
-
-    def payout_day(self, today: date, holidays: frozenset[date] = frozenset()) -> date:
-        """Give the day on which what is released today is paid out, counted in business days."""
-        day = today
-        for _ in range(self.payout_delay_days):
-            day = next_business_day(day, holidays)
-        return day
-
-
-def next_business_day(day: date, holidays: frozenset[date] = frozenset()) -> date:
-    """Give the first day after this one that is neither a weekend's nor a holiday."""
-    following = day + timedelta(days=1)
-    while following.weekday() >= 5 or following in holidays:
-        following += timedelta(days=1)
-    return following
 
 
 class Policies(Protocol):

@@ -11,12 +11,7 @@ from domain.orders import Order, Orders, OrderState
 from domain.payments.disputes import CloseDispute, Disputes, OpenDispute, close_dispute, open_dispute
 from domain.payments.escrow import EscrowHolds
 from domain.payments.ledger import Ledger
-from domain.payments.paying_out import (
-    CompletePayout,
-    FailPayout,
-    complete_payout,
-    fail_payout,
-)
+from domain.payments.paying_out import CompletePayout, FailPayout, complete_payout
 from domain.payments.payment import OVER, Payment, Payments, PaymentState
 from domain.payments.payouts import Payouts, PayoutState
 from domain.payments.policy import Policies
@@ -41,7 +36,9 @@ from domain.payments.refunds import (
     request_refund,
 )
 from domain.payments.releasing import ProviderReport, apply_report
+from domain.processes.payouts import fail_payout
 from domain.sagas import Sagas
+from domain.tax import Calendars
 
 SEND_REFUND = "payments.send_refund"
 SEND_PAYOUT = "payments.send_payout"
@@ -169,6 +166,7 @@ async def send_payout(
     policies: Policies,
     payouts: Payouts,
     ledger: Ledger,
+    calendars: Calendars,
 ) -> None:
     """Transfer a seller's earnings under the payout's key; left without an answer, the job comes again and asks the same."""
     payout = await payouts.lock(UUID(payload["payout_id"]))
@@ -181,13 +179,20 @@ async def send_payout(
             payout.destination, payout.amount, payout.transfer_key, tenant_id=payout.tenant_id
         )
     except ProviderRefused as refusal:
-        await fail_payout(FailPayout(payout_id=payout.id, failure=refusal.reason), work, policies, payouts, ledger)
+        command = FailPayout(payout_id=payout.id, failure=refusal.reason)
+        await fail_payout(command, work, policies, payouts, ledger, calendars)
         return
-    await note_transfer(payout.id, outcome, work, policies, payouts, ledger)
+    await note_transfer(payout.id, outcome, work, policies, payouts, ledger, calendars)
 
 
 async def note_transfer(
-    payout_id: UUID, outcome: TransferOutcome, work: Work, policies: Policies, payouts: Payouts, ledger: Ledger
+    payout_id: UUID,
+    outcome: TransferOutcome,
+    work: Work,
+    policies: Policies,
+    payouts: Payouts,
+    ledger: Ledger,
+    calendars: Calendars,
 ) -> None:
     """Note what became of a transfer to a seller."""
     if outcome.status is TransferStatus.PAID:
@@ -200,7 +205,8 @@ async def note_transfer(
             # It is known, or is about an earlier attempt: the present one must not be repeated while it is on its way.
             return
         failure = outcome.reason or "the provider gave no reason"
-        await fail_payout(FailPayout(payout_id=payout_id, failure=failure), work, policies, payouts, ledger)
+        refused = FailPayout(payout_id=payout_id, failure=failure)
+        await fail_payout(refused, work, policies, payouts, ledger, calendars)
 
 
 async def hear_provider(
@@ -214,13 +220,14 @@ async def hear_provider(
     disputes: Disputes,
     policies: Policies,
     payouts: Payouts,
+    calendars: Calendars,
     sagas: Sagas,
     queue: JobQueue,
 ) -> None:
     """Do what a provider's message asks for, however late, repeated or out of order it comes."""
     if told.transfer is not None:
         if (payout_id := _id(told.transfer.key)) is not None:
-            await note_transfer(payout_id, told.transfer, work, policies, payouts, ledger)
+            await note_transfer(payout_id, told.transfer, work, policies, payouts, ledger, calendars)
     elif told.refund is not None:
         if (refund_id := _id(told.refund.key)) is not None:
             await note_refund(refund_id, told.refund, work, payments, refunds, holds, ledger, orders)

@@ -26,12 +26,14 @@ from domain.inventory.holding import expire_reservations
 from domain.jobs import JobQueue
 from domain.kernel import SYSTEM, Principal, Work, uuid7
 from domain.payments.ledger import Ledger
-from domain.payments.paying_out import RequestPayout, request_payout
+from domain.payments.paying_out import RequestPayout
 from domain.payments.payouts import PayoutAccounts, Payouts
 from domain.payments.policy import Policies
 from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes import paying
 from domain.processes.checkout import CHECKOUT
+from domain.processes.payouts import request_payout
+from domain.tax import Calendars
 from server.payments.offline import BankTransfer, Cash
 from server.payments.routing import ProviderRouter
 from server.payments.sandbox import SandboxProvider, SandboxWebhooks
@@ -244,10 +246,11 @@ async def pay_out(
     accounts: PayoutAccounts,
     payouts: Payouts,
     ledger: Ledger,
+    calendars: Calendars,
     queue: JobQueue,
 ) -> None:
     """Have earnings sent at once, where the worker would wait for the morning of its event."""
-    payout = await request_payout(command, work, policies, accounts, payouts, ledger)
+    payout = await request_payout(command, work, policies, accounts, payouts, ledger, calendars)
     await queue.defer(paying.SEND_PAYOUT, {"payout_id": str(payout.id)}, key=f"payout {payout.id}")
 
 

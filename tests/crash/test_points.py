@@ -16,14 +16,13 @@ from data.sagas import SagaHolds
 from domain.money import Money
 from domain.orders import OrderState, UpdateOrderStatus
 from domain.payments.paying_out import (
-    BeginPayout,
     CancelPayout,
     RequestPayout,
     SetPayoutAccount,
-    begin_payout,
     cancel_payout,
     set_payout_account,
 )
+from domain.payments.payouts import Payouts
 from domain.payments.releasing import ReleaseEscrow, ReviewFraud, VoidPayment, release_escrow
 from domain.processes.cancelling import CancelOrder, cancel_order
 from domain.processes.checkout import CHECKOUT, PaymentDeclined
@@ -42,6 +41,12 @@ PAYING = [f"provider.transfer.{place}" for place in ("begin", "answered")] + [
 STATES = 'SELECT state, payment_status, refunded_minor FROM orders."order" WHERE tenant_id = :tenant'
 PAYOUTS = "SELECT id, state, attempts FROM payments.payout WHERE tenant_id = :tenant"
 WAY = (OrderState.PROCESSING, OrderState.READY, OrderState.SHIPPED, OrderState.DELIVERED, OrderState.COMPLETED)
+
+
+async def begin(payout_id: UUID, payouts: Payouts) -> None:
+    found = await payouts.lock(payout_id)
+    assert found is not None
+    found.begin()
 
 
 class Died(BaseException):
@@ -216,7 +221,7 @@ class TestPayingOut:
         await paying_out(shop)
         await shop.do_jobs()
         payout = await shop.one(PAYOUTS)
-        await act(shop, begin_payout, BeginPayout(payout_id=payout.id))
+        await act(shop, begin, payout.id)
         # The first attempt's webhook comes while the second attempt is on its way.
         await shop.hear_all()
         payout = await shop.one(PAYOUTS)

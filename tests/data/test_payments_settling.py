@@ -36,10 +36,10 @@ from domain.payments.hearing import (
     on_escrow_released,
     on_order_completed,
     on_orders_created,
-    schedule_daily_payouts,
     watch_payments,
 )
 from domain.payments.providers import ChargeOutcome, ChargeRequest, ChargeStatus, PaymentProvider, ProviderRefused
+from domain.processes.payouts import schedule_daily_payouts
 from domain.processes.settling import (
     CapturePayment,
     RefundPaymentInput,

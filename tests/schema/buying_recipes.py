@@ -154,7 +154,7 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "capturePayment": keyed(paymentId=PAYMENT),
     "voidPayment": keyed(paymentId=PAYMENT, reason="by mistake"),
     "releaseEscrow": keyed(orderId=ORDER, subOrderIds=[SUB_ORDER]),
-    "reviewFraud": taking(paymentId=PAYMENT, approve=True),
+    "reviewFraud": keyed(paymentId=PAYMENT, approve=True),
     "submitDisputeEvidence": taking(disputeId=Key("dispute"), evidence={"tracking": "CP1"}),
     "closeDispute": keyed(disputeId=Key("dispute"), won=True),
     "savePaymentMethod": taking(provider="sandbox", token="sbx_card_ok", kind="CARD", last4="4242"),

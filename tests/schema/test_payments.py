@@ -183,8 +183,8 @@ class TestRefundPayment:
 
 
 REVIEW = """
-mutation($id: ID!, $approve: Boolean!) {
-  reviewFraud(input: {paymentId: $id, approve: $approve}) {
+mutation($id: ID!, $approve: Boolean!, $key: String! = "once") {
+  reviewFraud(input: {paymentId: $id, approve: $approve}, idempotencyKey: $key) {
     __typename ... on Payment { state failureReason } ... on Error { code }
   }
 }
