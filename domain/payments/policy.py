@@ -29,6 +29,13 @@ class PaymentPolicyChanged(Event):
     reject_score: int
 
 
+@event("payments.provider_configured")
+@dataclass(frozen=True, kw_only=True)
+class ProviderConfigured(Event):
+    provider: str
+    is_active: bool
+
+
 @dataclass(frozen=True, kw_only=True)
 class UpdatePayoutPolicy:
     """Change what is settled about money; `commissionRate` is a share of 1, delays are business days."""
@@ -64,6 +71,7 @@ class PaymentPolicy(Aggregate):
     payout_delay_days: int = 1
     review_score: int = 50
     reject_score: int = 90
+    inactive_providers: tuple[str, ...] = ()
 
     def change(self, command: UpdatePayoutPolicy) -> None:
         """Settle something anew; what was sold before keeps the commission that it was sold under.
@@ -79,6 +87,12 @@ class PaymentPolicy(Aggregate):
         for name, value in wanted.items():
             setattr(self, name, value)
         self.record(PaymentPolicyChanged(**{name: getattr(self, name) for name in names}))
+
+    def configure(self, provider: str, *, is_active: bool) -> None:
+        """Take a provider into use, or out of it; what it was asked before it still brings to an end."""
+        others = tuple(each for each in self.inactive_providers if each != provider)
+        self.inactive_providers = others if is_active else (*others, provider)
+        self.record(ProviderConfigured(provider=provider, is_active=is_active))
 
 
 class Policies(Protocol):

@@ -5,7 +5,7 @@ money is taken outside of it, both under the order's own keys, so that whoever t
 was taken for an order that is not to be is given back.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -184,6 +184,9 @@ async def _payment(
     )
     past, own_policy = await fraud.gather(suspect)
     policy = own_policy or PaymentPolicy(tenant_id=work.tenant_id)
+    if provider in policy.inactive_providers:
+        provider = directory.choose(command.payment_method, command.payment_token, policy.inactive_providers)
+        method = replace(method, provider=provider)
     payment = Payment.open(
         order.id,
         order.total,

@@ -57,7 +57,7 @@ SELECT 'a payout on its way for ever', id::text FROM payments.payout WHERE tenan
 UNION ALL
 SELECT 'money set aside for no refund', p.id::text FROM payments.payment p
 WHERE p.tenant_id = :tenant AND p.refunding_minor <> (
-  SELECT coalesce(sum(r.amount_minor), 0) FROM payments.refund r WHERE r.payment_id = p.id AND r.state = 'pending')
+  SELECT coalesce(sum(r.amount_minor), 0) FROM payments.refund r WHERE r.payment_id = p.id AND r.state IN ('pending', 'returned'))
 UNION ALL
 SELECT 'order and payment disagree about refunds', o.order_number FROM orders."order" o
 JOIN payments.payment p ON p.order_id = o.id

@@ -198,9 +198,9 @@ class TestFraudQueue:
         assert queue.data["fraudQueue"]["totalCount"] == 2
         approved = await graph(REVIEW, {"id": str(first.id), "approve": True})
         assert approved.data["reviewFraud"] == {"__typename": "Payment", "state": "PENDING", "failureReason": None}
-        refused = await graph(REVIEW, {"id": str(second.id), "approve": False})
+        refused = await graph(REVIEW, {"id": str(second.id), "approve": False, "key": "2"})
         assert refused.data["reviewFraud"]["state"] == "FAILED"
-        again = await graph(REVIEW, {"id": str(second.id), "approve": True})
+        again = await graph(REVIEW, {"id": str(second.id), "approve": True, "key": "3"})
         assert again.data["reviewFraud"]["code"] == "INVALID_STATE_TRANSITION"
 
 

@@ -32,6 +32,8 @@ NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 class Bank:
     """A provider in a dictionary, that can be out of order."""
 
+    methods = ("card",)
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.trouble: Exception | None = None
