@@ -124,6 +124,12 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "shareCart": [taking(access="EDIT", **cart) for cart in CARTS[:2]],
     "mergeCart": taking(token=GUEST_TOKEN),
     # orders
+    "cartCheckout": [{}, {"cartId": CART}, {"token": GUEST_TOKEN}, {"token": SHARE_TOKEN}],
+    "setCheckoutAddress": _in_carts({"address": STREET}),
+    "setCheckoutDelivery": _in_carts({"deliveryMethod": "DELIVERY"}),
+    "setCheckoutContact": _in_carts({"email": "ann@example.com"}),
+    "setCheckoutPayment": _in_carts({"paymentMethod": "CASH"}),
+    "completeCheckout": [keyed(**cart) for cart in CARTS[:2]],
     "checkoutPreview": _bought(keyed_=False),
     "checkout": _bought(keyed_=True),
     "order": [{"id": ORDER}, {"number": Key("order_number")}],
@@ -151,6 +157,11 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "refundPayment": keyed(
         paymentId=PAYMENT, amount=CAD, parts=[{"subOrderId": SUB_ORDER, "goodsMinor": 900, "taxMinor": 0}]
     ),
+    "createPaymentIntent": [keyed(orderId=ORDER), keyed(orderId=ORDER, token=GUEST_TOKEN)],
+    "confirmPayment": [keyed(orderId=ORDER), keyed(orderId=ORDER, token=GUEST_TOKEN)],
+    "configureProvider": taking(provider="sandbox", isActive=True),
+    "updateProviderCredentials": taking(provider="sandbox", credentials="sk_1"),
+    "retryRefund": keyed(refundId=Key("refund")),
     "capturePayment": keyed(paymentId=PAYMENT),
     "voidPayment": keyed(paymentId=PAYMENT, reason="by mistake"),
     "releaseEscrow": keyed(orderId=ORDER, subOrderIds=[SUB_ORDER]),
