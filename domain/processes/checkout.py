@@ -58,7 +58,8 @@ from domain.payments.providers import (
 from domain.payments.refunds import Refunds
 from domain.payments.releasing import settle_capture
 from domain.pricing import Allowances, PriceFacts
-from domain.processes.carting import NewCartLine, Shelves, loose_cart
+from domain.processes.allocating import Shelves
+from domain.processes.carting import NewCartLine, loose_cart
 from domain.processes.paying import give_back
 from domain.processes.quoting import (
     CheckoutQuote,
