@@ -10,8 +10,10 @@ from domain.catalog import Offer
 from domain.inventory import AllocationStrategy, InsufficientStock
 from domain.kernel import NOBODY, InvalidInput, NotFound, Principal, Unauthenticated, Work, uuid7
 from domain.money import CurrencyMismatch, Money
+from domain.orders import DeliveryAddress, DeliveryMethod
 from domain.orders.cart_abandonment import due_after
 from domain.orders.cart_changing import MergeCart, merge_cart
+from domain.orders.cart_checkout import CheckoutPlan, CheckoutStep
 from domain.orders.cart_finding import begin_cart, editable_cart, give_cart_back, own_cart
 from domain.orders.cart_parts import (
     LIFETIME,
@@ -451,6 +453,50 @@ class TestAddToCart:
         elsewhere = AddToCart(lines=[NewCartLine(sku="mug", store_id=uuid7())])
         with pytest.raises(InsufficientStock):
             await add_to_cart(elsewhere, work(), FakeSkus(offer()), shelves, FakeCarts())
+
+
+ADDRESS = DeliveryAddress(street_line1="1 Elm", city="Ottawa", country="CA")
+
+
+class TestCheckoutPlan:
+    def test_says_what_is_missing_in_the_order_of_asking(self) -> None:
+        empty = cart(user_id=None)
+        assert empty.missing == ("lines", "delivery", "address", "contact", "payment")
+        empty.put(goods(), 1, NOW)
+        plan = CheckoutPlan(delivery_method=DeliveryMethod.PICKUP, email="a@example.com", payment_method="cash")
+        empty.settle(CheckoutStep.PAYMENT, plan, NOW)
+        assert empty.missing == ()
+        assert events(empty)[-1] == "cart.checkout_changed"
+
+    def test_is_filled_from_an_earlier_one_and_takes_its_payment_as_a_whole(self) -> None:
+        earlier = CheckoutPlan(address=ADDRESS, email="a@example.com", payment_method="card", payment_token="tok_1")
+        later = CheckoutPlan(email="b@example.com", notes="ring")
+        assert later.over(earlier) == replace(earlier, email="b@example.com", notes="ring")
+        paying = replace(later, payment_method="cash", points=3)
+        assert paying.over(earlier) == replace(paying, address=ADDRESS)
+
+    def test_goes_with_what_was_in_the_cart(self) -> None:
+        filled = cart((goods(), 1))
+        filled.settle(CheckoutStep.ADDRESS, CheckoutPlan(address=ADDRESS), NOW)
+        filled.clear(NOW)
+        assert filled.checkout == CheckoutPlan()
+
+    def test_of_a_closed_or_expired_cart_stays_as_it_is(self) -> None:
+        sold, old = cart((goods(), 1)), cart((goods(), 1))
+        sold.convert(uuid7(), NOW)
+        with pytest.raises(CartClosed):
+            sold.settle(CheckoutStep.ADDRESS, CheckoutPlan(address=ADDRESS), NOW)
+        with pytest.raises(CartExpired):
+            old.settle(CheckoutStep.ADDRESS, CheckoutPlan(address=ADDRESS), NOW + LIFETIME)
+        assert (sold.checkout, old.checkout) == (CheckoutPlan(), CheckoutPlan())
+
+    def test_comes_back_with_the_goods_of_an_order_that_came_to_nothing(self) -> None:
+        ordered, begun, order_id = cart((goods(), 1)), cart((goods("cup"), 1)), uuid7()
+        ordered.settle(CheckoutStep.ADDRESS, CheckoutPlan(address=ADDRESS, notes="ring"), NOW)
+        ordered.convert(order_id, NOW)
+        begun.settle(CheckoutStep.CONTACT, CheckoutPlan(notes="knock"), NOW)
+        begun.take_back(ordered, order_id, NOW)
+        assert begun.checkout == CheckoutPlan(address=ADDRESS, notes="knock")
 
 
 class TestSeveralStores:
