@@ -22,9 +22,11 @@ from domain.payments import (
     Payment,
     Payments,
     ReleaseEscrow,
+    ReturnRefund,
     Split,
     open_dispute,
     release_escrow,
+    return_refund,
     settle_capture,
 )
 from domain.payments.fraud import Decision
@@ -193,6 +195,49 @@ class TestRefundPayment:
         answer = await graph(REFUND, request, principal=person(BUYER, tenant_id))
         assert answer.codes == ["FORBIDDEN"]
         assert "REFUNDS" not in await books(graph)
+
+
+RETRY = """
+mutation($id: ID!, $key: String!) {
+  retryRefund(input: {refundId: $id}, idempotencyKey: $key) {
+    __typename ... on Refund { state attempts } ... on Error { code }
+  }
+}
+"""
+RETURNED = "{ returnedRefunds(first: 10) { totalCount nodes { id state attempts failure amount { amountMinor } } } }"
+
+
+class TestReturnedRefunds:
+    async def test_wait_for_somebody_who_has_them_sent_again(
+        self, graph: Any, buy: Buy, transactions: SqlTransactions, work: Work
+    ) -> None:
+        made = await buy()
+        first, second = [
+            (await graph(REFUND, {"id": str(made.id), "amount": 30_00, "key": key})).data["refundPayment"]["id"]
+            for key in ("r1", "r2")
+        ]
+        for each in (first, second):
+            back = ReturnRefund(refund_id=UUID(each), failure="account_closed")
+            await transactions.run(return_refund, back, work)
+        listed = await graph(RETURNED)
+        assert [(each["id"], each["state"], each["failure"]) for each in listed.data["returnedRefunds"]["nodes"]] == [
+            (first, "RETURNED", "account_closed"), (second, "RETURNED", "account_closed"),
+        ]  # fmt: skip
+        assert (listed.data["returnedRefunds"]["totalCount"], listed.statements) == (2, 2)
+        tries = [await graph(RETRY, {"id": first, "key": "again"}) for _ in range(2)]
+        assert [each.data["retryRefund"] for each in tries] == [
+            {"__typename": "Refund", "state": "PENDING", "attempts": 1}
+        ] * 2
+        refused = await graph(RETRY, {"id": first, "key": "another"})
+        assert refused.data["retryRefund"]["code"] == "INVALID_STATE_TRANSITION"
+        assert [each["id"] for each in (await graph(RETURNED)).data["returnedRefunds"]["nodes"]] == [second]
+        # Nothing has arrived, and both are owed.
+        assert (await books(graph))["REFUNDS"] == -60_00
+
+    async def test_are_not_for_buyers(self, graph: Any, tenant_id: UUID) -> None:
+        buyer = person(BUYER, tenant_id)
+        assert (await graph(RETURNED, principal=buyer)).codes == ["FORBIDDEN"]
+        assert (await graph(RETRY, {"id": str(uuid7()), "key": "k"}, principal=buyer)).codes == ["FORBIDDEN"]
 
 
 REVIEW = """
