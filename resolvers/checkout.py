@@ -46,9 +46,10 @@ async def _bought(context: Context, saga: Saga) -> Any:
     return order
 
 
-async def cart_checkout(context: Context, cart_id: UUID | None = None, token: str | None = None) -> CartCheckout:
-    """Say what is settled about a cart's order, and what is not yet."""
-    return CartCheckout(cart=await _cart(context, cart_id, token))
+async def cart_checkout(context: Context, cart_id: UUID | None = None, token: str | None = None) -> CartCheckout | None:
+    """Say what is settled about a cart's order, and what is not yet; the carts of others are not there."""
+    found = await _own(context, cart_id, token)
+    return None if found is None else CartCheckout(cart=found)
 
 
 async def previews_of_carts(context: Context, carts: Sequence[Cart]) -> Sequence[CheckoutQuote | None]:
@@ -86,6 +87,15 @@ async def _quote(
 
 
 async def _cart(context: Context, cart_id: UUID | None, token: str | None) -> Cart:
+    if cart_id is None and token is None:
+        context.principal.require_user()
+    found = await _own(context, cart_id, token)
+    if found is None:
+        raise NotFound(kind="Cart", id=str(cart_id or "of yours"))
+    return found
+
+
+async def _own(context: Context, cart_id: UUID | None, token: str | None) -> Cart | None:
     reads, mine = context.read(CartReads), context.principal.user_id
     if token is not None:
         found = await reads.by_token(token)
@@ -93,8 +103,6 @@ async def _cart(context: Context, cart_id: UUID | None, token: str | None) -> Ca
         (found,) = await reads.by_id([cart_id])
         found = found if found is not None and mine is not None and found.customer_id == mine else None
     else:
-        found = await reads.of_user(context.principal.require_user())
+        found = None if mine is None else await reads.of_user(mine)
     gone = found is None or found.state is CartState.MERGED or cart_id not in {None, found.id}
-    if found is None or gone or found.is_expired(context.now()):
-        raise NotFound(kind="Cart", id=str(cart_id or "of yours"))
-    return found
+    return None if found is None or gone or found.is_expired(context.now()) else found

@@ -134,7 +134,7 @@ def _method(name: str | None) -> MethodKind | None:
 
 @strawberry.type
 class CheckoutQuery:
-    cart_checkout = query(resolvers.cart_checkout, CartCheckout, who=PUBLIC)
+    cart_checkout = query(resolvers.cart_checkout, CartCheckout | None, who=PUBLIC)
     checkout_preview = query(resolvers.checkout_preview, CheckoutPreview, who=PUBLIC)
 
 
