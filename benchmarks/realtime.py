@@ -17,17 +17,17 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+from benchmarks._fleet import DRIVER_LOCATION, Fleet, ping_for, put_on_the_road
+from domain.messaging import StartConversation
+from domain.processes.chatting import start_conversation
 from sqlalchemy import insert
 
 from benchmarks._audience import STAMP, Audience, Crowd, Heard, Talk, gather
 from benchmarks._buyers import Bazaar, open_bazaar
 from benchmarks._figures import Figure, load, percentile, report
-from benchmarks._fleet import DRIVER_LOCATION, Fleet, ping_for, put_on_the_road
 from benchmarks._system import Agora, ask, cpu_seconds, peak_mb
 from data.catalog.tables import product
 from domain.kernel import Principal, Work, uuid7
-from domain.messaging import StartConversation
-from domain.processes.chatting import start_conversation
 from server.services import Services, key_ring, open_services, token_service
 
 SECONDS, SOCKETS = 60.0, 10_000

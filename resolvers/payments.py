@@ -23,7 +23,10 @@ from domain.payments import (
     escrow_of,
     payable_to,
 )
-from domain.processes import paying, settling
+from domain.payments.providers import ProviderDirectory, ProviderHealth
+from domain.processes import configuring, intents, paying, settling
+from domain.processes import payouts as payouts_of
+from domain.processes.configuring import ProviderSetup
 from resolvers.kernel import Context, transacts
 
 READ = "payments.read"
@@ -31,6 +34,11 @@ WATCH_SECONDS = 0.5
 _SETTLED = frozenset(PaymentState) - {PaymentState.PENDING, PaymentState.REVIEW, PaymentState.AUTHORIZED}
 
 refund_payment = transacts(settling.refund_payment)
+create_payment_intent = transacts(intents.create_payment_intent)
+confirm_payment = transacts(intents.confirm_payment)
+configure_provider = transacts(configuring.configure_provider)
+update_provider_credentials = transacts(configuring.update_provider_credentials)
+retry_refund = transacts(settling.retry_refund)
 void_payment = transacts(settling.void_payment)
 capture_payment = transacts(settling.capture_payment)
 release_escrow = transacts(payments.release_escrow)
@@ -39,8 +47,8 @@ submit_dispute_evidence = transacts(payments.submit_dispute_evidence)
 close_dispute = transacts(paying.close_dispute)
 save_payment_method = transacts(payments.save_payment_method)
 delete_payment_method = transacts(payments.delete_payment_method)
-set_payout_account = transacts(payments.set_payout_account)
-request_payout = transacts(payments.request_payout)
+set_payout_account = transacts(payouts_of.set_payout_account)
+request_payout = transacts(payouts_of.request_payout)
 cancel_payout = transacts(payments.cancel_payout)
 update_payout_policy = transacts(payments.update_payout_policy)
 run_reconciliation = transacts(payments.run_reconciliation)
@@ -101,6 +109,10 @@ async def fraud_queue(context: Context, page: PageRequest) -> Page[Any]:
     return await list_payments(context, page, PaymentState.REVIEW)
 
 
+async def returned_refunds(context: Context, page: PageRequest) -> Page[Any]:
+    return await context.read(PaymentReads).returned(page)
+
+
 async def my_payment_methods(context: Context) -> Sequence[Any]:
     return await context.read(PaymentReads).saved_methods(context.principal.require_user())
 
@@ -133,6 +145,26 @@ async def payout_accounts(context: Context, seller_id: UUID | None = None) -> Se
 async def payout_policy(context: Context) -> Any:
     tenant_id = context.require_tenant()
     return await context.read(PayoutReads).policy() or PaymentPolicy(id=tenant_id, tenant_id=tenant_id)
+
+
+async def payment_providers(context: Context) -> Sequence[ProviderSetup]:
+    """Say which providers there are, and how the tenant has set them up."""
+    policy = await payout_policy(context)
+    changed = {row.provider: row.changed_at for row in await context.read(PayoutReads).credentials()}
+    return [
+        ProviderSetup(
+            provider=each.provider,
+            methods=each.methods,
+            is_active=each.provider not in policy.inactive_providers,
+            credentials_changed_at=changed.get(each.provider),
+        )
+        for each in context.service(ProviderDirectory).offers()
+    ]
+
+
+async def provider_health(context: Context) -> Sequence[ProviderHealth]:
+    """Say how the providers did lately, as the process saw it that answers."""
+    return context.service(ProviderDirectory).health()
 
 
 async def escrow_balance(context: Context, seller_id: UUID | None = None) -> Sequence[Any]:

@@ -145,7 +145,9 @@ class Query:
 
 @strawberry.type
 class Mutation:
-    adjust_stock = command(resolvers.adjust_stock, StockLevel, errors=[domain.InsufficientStock], who=ADJUST)
+    adjust_stock = command(
+        resolvers.adjust_stock, StockLevel, errors=[domain.InsufficientStock], who=ADJUST, key_required=True
+    )
     update_stock_thresholds = command(resolvers.update_stock_thresholds, StockLevel, who=ADJUST)
     receive_stock = command(resolvers.receive_stock, StockLevel, who=ADJUST, key_required=True)
     move_inventory = command(

@@ -11,12 +11,15 @@ import strawberry
 from domain import payments as domain
 from domain.kernel import InvalidStateTransition
 from domain.money import CurrencyMismatch
+from domain.payments import providers
 from domain.payments.providers import ProviderRefused, ProviderUnreachable
+from domain.processes import configuring, intents
 from resolvers import payments as resolvers
 from resolvers.kernel import Context
 from schema.inputs import enum_of
 from schema.kernel import (
     AUTHENTICATED,
+    PUBLIC,
     Money,
     Node,
     attribute,
@@ -26,6 +29,7 @@ from schema.kernel import (
     connection,
     make_subgraph,
     money,
+    money_of,
     permission,
     query,
     subscription,
@@ -53,6 +57,8 @@ for _choices in (
     domain.PostingKind,
     domain.RefundState,
     domain.SettlementState,
+    providers.ChargeStatus,
+    providers.CircuitState,
 ):
     enum_of(_choices)
 
@@ -73,6 +79,7 @@ class Refund:
     payment_id: UUID
     amount = _amount("amount_minor")
     state: domain.RefundState
+    attempts: int = strawberry.field(description="How often it was tried in vain.")
     reason: str | None
     failure: str | None
     requested_at: datetime
@@ -193,6 +200,7 @@ class PayoutAccount:
     currency: str
     provider: str
     destination: str
+    place: str = strawberry.field(description="The province or country on whose business days the seller is paid.")
     is_active: bool
 
 
@@ -207,6 +215,54 @@ class PayoutPolicy:
     payout_delay_days: int = strawberry.field(description="Business days from the release to the payout.")
     review_score: int = strawberry.field(description="From this score on, somebody looks at a payment first.")
     reject_score: int = strawberry.field(description="From this score on, a payment is refused.")
+
+
+@strawberry.type(description="A payment provider as the tenant has set it up; its secret is never told.")
+class PaymentProvider:
+    __reads__ = (configuring.ProviderSetup,)
+
+    name = computed(lambda setup, _context: setup.provider, str)
+    methods: list[str] = strawberry.field(description="What one can pay by there.")
+    is_active: bool = strawberry.field(description="Whether buyers can pay by it.")
+    has_credentials = computed(
+        lambda setup, _context: setup.credentials_changed_at is not None,
+        bool,
+        description="Whether the tenant has a secret of its own with it.",
+    )
+    credentials_changed_at: datetime | None
+
+
+@strawberry.type(description="How a provider did lately, as the process saw it that answers.")
+class ProviderHealth:
+    __reads__ = (providers.ProviderHealth,)
+
+    provider: str
+    state: providers.CircuitState = strawberry.field(description="Open: it is left alone for a while.")
+    window_seconds: int = strawberry.field(description="How far back the numbers reach.")
+    attempts: int
+    failures: int
+    success_rate: float | None
+    p50_milliseconds: float | None
+    p95_milliseconds: float | None
+    p99_milliseconds: float | None
+    last_success_at: datetime | None
+    last_failure_at: datetime | None
+
+
+@strawberry.type(description="A payment that waits for its buyer, as its provider knows it.")
+class PaymentIntent:
+    __reads__ = (intents.PaymentIntent,)
+
+    payment_id: UUID
+    order_id: UUID
+    provider: str
+    status: providers.ChargeStatus
+    amount = computed(lambda intent, _context: money_of(intent.amount), Money)
+    reference: str = strawberry.field(description="The provider's name for it; what a bank transfer has to name.")
+    client_secret = computed(
+        lambda intent, _context: intent.next_action, str | None, description="What the buyer's client needs to go on."
+    )
+    reason: str | None
 
 
 @strawberry.type(description="What a seller has in one currency.")
@@ -336,6 +392,9 @@ class Query:
     my_payments = query(resolvers.my_payments, connection(Payment), who=AUTHENTICATED)
     my_payment_methods = query(resolvers.my_payment_methods, list[PaymentMethod], who=AUTHENTICATED)
     fraud_queue = query(resolvers.fraud_queue, connection(Payment), who=REVIEW)
+    payment_providers = query(resolvers.payment_providers, list[PaymentProvider], who=MANAGE)
+    provider_health = query(resolvers.provider_health, list[ProviderHealth], who=MANAGE)
+    returned_refunds = query(resolvers.returned_refunds, connection(Refund), who=READ)
     payment_disputes = query(resolvers.payment_disputes, connection(PaymentDispute), who=READ)
     payouts = query(resolvers.payouts, connection(Payout), who=AUTHENTICATED)
     all_payouts = query(resolvers.all_payouts, connection(Payout), who=READ)
@@ -359,6 +418,21 @@ class Mutation:
         who=REFUND,
         key_required=True,
     )
+    create_payment_intent = command(
+        resolvers.create_payment_intent,
+        PaymentIntent,
+        errors=[intents.NotAwaitingPayment, ProviderRefused, ProviderUnreachable],
+        who=PUBLIC,
+        key_required=True,
+    )
+    confirm_payment = command(
+        resolvers.confirm_payment, Payment, errors=[intents.NotAwaitingPayment], who=PUBLIC, key_required=True
+    )
+    configure_provider = command(resolvers.configure_provider, PaymentProvider, who=MANAGE)
+    update_provider_credentials = command(resolvers.update_provider_credentials, PaymentProvider, who=MANAGE)
+    retry_refund = command(
+        resolvers.retry_refund, Refund, errors=[InvalidStateTransition], who=REFUND, key_required=True
+    )
     capture_payment = command(
         resolvers.capture_payment,
         Payment,
@@ -372,7 +446,9 @@ class Mutation:
     release_escrow = command(
         resolvers.release_escrow, EscrowRelease, errors=[domain.EscrowFrozen], who=MANAGE, key_required=True
     )
-    review_fraud = command(resolvers.review_fraud, Payment, errors=[InvalidStateTransition], who=REVIEW)
+    review_fraud = command(
+        resolvers.review_fraud, Payment, errors=[InvalidStateTransition], who=REVIEW, key_required=True
+    )
     submit_dispute_evidence = command(
         resolvers.submit_dispute_evidence, PaymentDispute, errors=[InvalidStateTransition], who=MANAGE
     )

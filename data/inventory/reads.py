@@ -6,7 +6,6 @@ from uuid import UUID
 
 from sqlalchemy import Integer, Text, Uuid, bindparam, case, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
-from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
 from data.inventory.tables import journal, lot, movement, reservation, stock_level
@@ -14,11 +13,9 @@ from data.kernel import implements
 from data.paging import Listing, equals
 from data.statements import Statement
 from domain.inventory import (
-    AllocationSource,
     ReservationFilter,
     ReservationReads,
     ReservationState,
-    Site,
     StockFilter,
     StockReads,
 )
@@ -84,14 +81,6 @@ _OPEN_LOTS = Statement(
     .where(lot.c.store_id == bindparam("store_id"), lot.c.sku == bindparam("sku"), lot.c.quantity_remaining > 0)
     .order_by(lot.c.received_at, lot.c.id)
 )
-_oldest = (
-    select(func.min(lot.c.received_at))
-    .where(lot.c.store_id == stock_level.c.store_id, lot.c.sku == stock_level.c.sku, lot.c.quantity_remaining > 0)
-    .scalar_subquery()
-)
-_sites = select(stock_level.c.store_id, stock_level.c.sku, _available, _oldest.label("oldest")).where(
-    stock_level.c.sku == func.any(_SKUS), stock_level.c.on_hand > stock_level.c.reserved
-)
 
 
 @implements(StockReads)
@@ -150,21 +139,3 @@ class SqlReservationReads:
             order_id=wanted.order_id,
             state=wanted.state,
         )
-
-
-@implements(AllocationSource)
-class SqlAllocationSource:
-    def __init__(self, session: AsyncSession) -> None:
-        self._session = session
-
-    async def sites(self, skus: Sequence[str]) -> Sequence[Site]:
-        available: dict[UUID, dict[str, int]] = {}
-        oldest: dict[UUID, dict[str, Any]] = {}
-        for row in await self._session.execute(_sites, {"keys": list(skus)}):
-            available.setdefault(row.store_id, {})[row.sku] = row.available
-            if row.oldest is not None:
-                oldest.setdefault(row.store_id, {})[row.sku] = row.oldest
-        return [
-            Site(store_id=store_id, available=units, oldest=oldest.get(store_id, {}))
-            for store_id, units in available.items()
-        ]

@@ -32,6 +32,7 @@ from data.kernel import Choice, implements, map_aggregate, refuses, tenant_table
 from data.statements import Statement
 from domain.codec import from_json, to_json
 from domain.kernel import ConcurrentModification
+from domain.orders.cart_checkout import CheckoutPlan
 from domain.orders.cart_parts import CartAccess, CartLine, CartShare, CartState, digest
 from domain.orders.carts import Cart, CartReads, Carts
 
@@ -58,6 +59,23 @@ class _Tuple(TypeDecorator[Any]):
         return from_json(value, tuple[self.member, ...])  # type: ignore[name-defined]
 
 
+class _Value(TypeDecorator[Any]):
+    """One domain value kept as JSONB."""
+
+    impl = JSONB
+    cache_ok = True
+
+    def __init__(self, kind: type) -> None:
+        super().__init__()
+        self.kind = kind
+
+    def process_bind_param(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002 — SQLAlchemy's signature.
+        return to_json(value)
+
+    def process_result_value(self, value: Any, dialect: Any) -> Any:  # noqa: ARG002 — see above.
+        return from_json(value, self.kind)
+
+
 cart = tenant_table(
     "orders",
     "cart",
@@ -66,6 +84,7 @@ cart = tenant_table(
     Column("state", Choice(CartState), nullable=False),
     Column("lines", _Tuple(CartLine), nullable=False, server_default="[]"),
     Column("codes", _Tuple(str), nullable=False, server_default="[]"),
+    Column("checkout", _Value(CheckoutPlan), nullable=False, server_default="{}"),
     timestamp("touched_at"),
     timestamp("expires_at"),
     timestamp("abandoned_at", nullable=True),
@@ -209,4 +228,5 @@ def _cart(row: Any) -> Cart | None:
     plain = {column.name: row[column.name] for column in _KEPT}
     lines = from_json(plain.pop("lines"), tuple[CartLine, ...])
     state = CartState(plain.pop("state"))
-    return Cart(**{**plain, "codes": tuple(plain["codes"])}, lines=lines, state=state)
+    plan = from_json(plain.pop("checkout"), CheckoutPlan)
+    return Cart(**{**plain, "codes": tuple(plain["codes"])}, lines=lines, state=state, checkout=plan)

@@ -30,6 +30,8 @@ from domain.payments import (
     PaymentState,
     PayoutSchedule,
     Policies,
+    ProviderCredential,
+    ProviderCredentials,
     Refund,
     Refunds,
     SavedMethod,
@@ -150,6 +152,19 @@ class SqlSavedMethods:
         await self._session.delete(method)
 
 
+@implements(ProviderCredentials)
+class SqlProviderCredentials:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def of_provider(self, provider: str) -> ProviderCredential | None:
+        wanted = select(ProviderCredential).filter_by(provider=provider).with_for_update()
+        return (await self._session.scalars(wanted)).one_or_none()
+
+    def add(self, credential: ProviderCredential) -> None:
+        self._session.add(credential)
+
+
 @implements(Policies)
 class SqlPolicies:
     def __init__(self, session: AsyncSession) -> None:
@@ -221,4 +236,8 @@ class SqlFraudReads:
         if row["policy_id"] is None:
             return facts, None
         told = {name: row[f"policy_{name}"] for name in _POLICY}
-        return facts, PaymentPolicy(**told | {"payout_schedule": PayoutSchedule(told["payout_schedule"])})
+        known = {
+            "payout_schedule": PayoutSchedule(told["payout_schedule"]),
+            "inactive_providers": tuple(told["inactive_providers"]),
+        }
+        return facts, PaymentPolicy(**told | known)

@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, select
+from sqlalchemy import Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from data.database import Reads
@@ -19,6 +19,7 @@ from data.payments.tables import (
     payout,
     payout_account,
     policy,
+    provider_credential,
     reconciliation_run,
     refund,
     saved_method,
@@ -40,6 +41,7 @@ _IDS = bindparam("keys", type_=ARRAY(Uuid))
 _BY_ID = Statement(select(payment).where(payment.c.id == func.any(_IDS)))
 _BY_ORDER = Statement(select(payment).where(payment.c.order_id == func.any(_IDS)).order_by(payment.c.id))
 _REFUNDS = Statement(select(refund).where(refund.c.payment_id == func.any(_IDS)).order_by(refund.c.id))
+_RETURNED = Listing(select(refund).where(text("state = 'returned'")), [refund.c.id])
 _held = (escrow_hold.c.amount_minor - escrow_hold.c.refunded_minor - escrow_hold.c.released_minor).label("held_minor")
 _ESCROW = Statement(
     select(escrow_hold, _held).where(escrow_hold.c.order_id == func.any(_IDS)).order_by(escrow_hold.c.id)
@@ -63,6 +65,7 @@ _ACCOUNTS = Statement(
     .order_by(payout_account.c.currency)
 )
 _POLICY = Statement(select(policy))
+_CREDENTIALS = Statement(select(provider_credential.c.provider, provider_credential.c.changed_at))
 _RUNS = Listing(select(reconciliation_run), [reconciliation_run.c.id.desc()], **equals(reconciliation_run.c.provider))
 _net = (
     settlement.c.gross_minor - settlement.c.refunds_minor - settlement.c.payouts_minor - settlement.c.fees_minor
@@ -91,6 +94,9 @@ class SqlPaymentReads:
 
     async def refunds(self, payment_ids: Sequence[UUID]) -> list[list[Any]]:
         return await self._reads.grouped(_REFUNDS, payment_ids, "payment_id")
+
+    async def returned(self, page: PageRequest) -> Page[Any]:
+        return await _RETURNED.page(self._reads, page)
 
     async def escrow(self, order_ids: Sequence[UUID]) -> list[list[Any]]:
         return await self._reads.grouped(_ESCROW, order_ids, "order_id")
@@ -126,6 +132,9 @@ class SqlPayoutReads:
 
     async def accounts(self, seller_id: UUID) -> list[Any]:
         return await self._reads.rows(_ACCOUNTS, seller_id=seller_id)
+
+    async def credentials(self) -> list[Any]:
+        return await self._reads.rows(_CREDENTIALS)
 
     async def policy(self) -> Any | None:
         return await self._reads.row(_POLICY)

@@ -19,7 +19,7 @@ from sqlalchemy import (
     Uuid,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeDecorator
 
 from data.kernel import (
@@ -54,6 +54,7 @@ from domain.payments import (
     PayoutSchedule,
     PayoutState,
     PostingKind,
+    ProviderCredential,
     ReconciliationRun,
     Refund,
     RefundExceedsPayment,
@@ -163,6 +164,7 @@ refund = tenant_table(
     _values("taken", TakenBack),
     _text("reason", nullable=True),
     _choice("state", RefundState),
+    Column("attempts", Integer, nullable=False, server_default="0"),
     _text("provider"),
     _text("reference", nullable=True),
     _text("failure", nullable=True),
@@ -173,6 +175,7 @@ refund = tenant_table(
     Index("ix_refund_payment_id", "tenant_id", "payment_id"),
     Index("ix_refund_settled_at", "tenant_id", "provider", "settled_at"),
     Index("ix_refund_reference", "tenant_id", "provider", "reference"),
+    Index("ix_refund_returned", "tenant_id", "id", postgresql_where=text("state = 'returned'")),
 )
 
 dispute = tenant_table(
@@ -281,9 +284,19 @@ policy = tenant_table(
     Column("payout_delay_days", Integer, nullable=False),
     Column("review_score", Integer, nullable=False),
     Column("reject_score", Integer, nullable=False),
+    Column("inactive_providers", ARRAY(Text, as_tuple=True), nullable=False, server_default="{}"),
     CheckConstraint("commission_rate >= 0 AND commission_rate < 1", name="commission_range"),
     CheckConstraint("payout_delay_days BETWEEN 1 AND 3", name="payout_delay_range"),
     UniqueConstraint("tenant_id"),
+)
+
+provider_credential = tenant_table(
+    "payments",
+    "provider_credential",
+    _text("provider"),
+    _text("sealed"),
+    timestamp("changed_at"),
+    UniqueConstraint("tenant_id", "provider"),
 )
 
 payout_account = tenant_table(
@@ -293,6 +306,7 @@ payout_account = tenant_table(
     _text("currency"),
     _text("provider"),
     _text("destination"),
+    Column("place", Text, nullable=False, server_default="CA"),
     Column("is_active", Boolean, nullable=False),
     UniqueConstraint("tenant_id", "seller_id", "currency"),
 )
@@ -305,6 +319,7 @@ payout = tenant_table(
     _text("currency"),
     _text("provider"),
     _text("destination"),
+    Column("place", Text, nullable=False, server_default="CA"),
     Column("scheduled_for", Date, nullable=False),
     _choice("state", PayoutState),
     Column("attempts", Integer, nullable=False),
@@ -376,6 +391,7 @@ map_aggregate(Dispute, dispute)
 map_aggregate(EscrowHold, escrow_hold)
 map_aggregate(SavedMethod, saved_method)
 map_aggregate(PaymentPolicy, policy)
+map_aggregate(ProviderCredential, provider_credential)
 map_aggregate(PayoutAccount, payout_account)
 map_aggregate(Payout, payout)
 map_aggregate(ReconciliationRun, reconciliation_run)
@@ -399,6 +415,10 @@ refuses(
 refuses(
     "uq_payout_account_tenant_id_seller_id_currency",
     lambda _: AlreadyExists(kind="PayoutAccount", value="of that seller and currency"),
+)
+refuses(
+    "uq_provider_credential_tenant_id_provider",
+    lambda _: AlreadyExists(kind="ProviderCredential", value="of that provider"),
 )
 refuses(
     "uq_saved_method_tenant_id_user_id_provider_token",

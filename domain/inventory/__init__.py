@@ -9,7 +9,6 @@ from domain.inventory.adjusting import (
     update_stock_thresholds,
 )
 from domain.inventory.allocation import (
-    AllocationSource,
     AllocationStrategy,
     Site,
     Wanted,
@@ -91,7 +90,6 @@ __all__ = [
     "RESERVATION_STATES",
     "AdjustStock",
     "AllProductsReserved",
-    "AllocationSource",
     "AllocationStrategy",
     "CommitStock",
     "ConsumeStock",

@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from itertools import combinations
-from typing import Protocol
 from uuid import UUID
 
 from domain.inventory.levels import InsufficientStock
@@ -50,12 +49,6 @@ class Site:
     @property
     def distance(self) -> float:
         return FAR_AWAY_KM if self.distance_km is None else self.distance_km
-
-
-class AllocationSource(Protocol):
-    """Where the SKUs of an order lie."""
-
-    async def sites(self, skus: Sequence[str]) -> Sequence[Site]: ...
 
 
 Order = Callable[[Site, str], tuple[object, ...]]

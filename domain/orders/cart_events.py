@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.kernel import Event, event
+from domain.orders.cart_checkout import CheckoutStep
 
 
 @event("cart.created")
@@ -11,6 +12,16 @@ from domain.kernel import Event, event
 class CartCreated(Event):
     cart_id: UUID
     customer_id: UUID | None
+
+
+@event("cart.checkout_changed")
+@dataclass(frozen=True, kw_only=True)
+class CartCheckoutChanged(Event):
+    """A step towards the order; what was settled by it is not told."""
+
+    cart_id: UUID
+    customer_id: UUID | None
+    step: CheckoutStep
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,15 +2,17 @@
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Protocol, Self
 from uuid import UUID
 
 from domain.kernel import Aggregate, Event, InvalidInput, NotFound, Work
 from domain.money import CurrencyMismatch, Money
+from domain.orders.cart_checkout import CheckoutPlan, CheckoutStep
 from domain.orders.cart_events import (
     CartAbandoned,
+    CartCheckoutChanged,
     CartCleared,
     CartCodeApplied,
     CartCodeRemoved,
@@ -73,6 +75,7 @@ class Cart(Aggregate):
     state: CartState = CartState.ACTIVE
     lines: tuple[CartLine, ...] = ()
     codes: tuple[str, ...] = ()
+    checkout: CheckoutPlan = field(default_factory=CheckoutPlan)
     touched_at: datetime
     expires_at: datetime
     abandoned_at: datetime | None = None
@@ -110,6 +113,12 @@ class Cart(Aggregate):
     @property
     def units(self) -> int:
         return sum(line.quantity for line in self.lines)
+
+    @property
+    def missing(self) -> tuple[CheckoutStep, ...]:
+        """What its buyer has still to settle before it can be ordered."""
+        nothing = () if self.lines else (CheckoutStep.LINES,)
+        return (*nothing, *self.checkout.missing(is_guest=self.customer_id is None))
 
     def is_expired(self, now: datetime) -> bool:
         """Say whether nothing has happened for longer than a cart is kept."""
@@ -181,7 +190,7 @@ class Cart(Aggregate):
         self._note(CartItemRemoved, replace(gone, quantity=0))
 
     def clear(self, now: datetime) -> None:
-        """Take everything out, codes included.
+        """Take everything out, codes and what was settled about the order included.
 
         Raises: CartExpired, CartClosed.
         """
@@ -223,6 +232,16 @@ class Cart(Aggregate):
         self._renew(now)
         self.record(CartCodeRemoved(cart_id=self.id, code=known))
 
+    def settle(self, step: CheckoutStep, plan: CheckoutPlan, now: datetime) -> None:
+        """Take a step towards the order.
+
+        Raises: CartExpired, CartClosed.
+        """
+        self.expect_open(now)
+        self.checkout = plan
+        self._renew(now)
+        self.record(CartCheckoutChanged(cart_id=self.id, customer_id=self.customer_id, step=step))
+
     def share(self, access: CartAccess, until: datetime | None, now: datetime) -> CartShare:
         """Make a token under which somebody else may see the cart, or fill it; until then, or as long as carts are kept.
 
@@ -253,6 +272,8 @@ class Cart(Aggregate):
             return
         guest.expect_open(now)
         self._gather(guest, now)
+        # What was settled as a guest is what its buyer is at just now.
+        self.checkout = guest.checkout.over(self.checkout)
         guest.merge_into(self, now)
 
     def fits(self, other: "Cart", now: datetime) -> bool:
@@ -269,6 +290,7 @@ class Cart(Aggregate):
         if ordered.state is not CartState.CONVERTED or ordered.order_id != order_id:
             return
         self._gather(ordered, now)
+        self.checkout = self.checkout.over(ordered.checkout)
         ordered.reopen(order_id, now)
         ordered.merge_into(self, now)
 
@@ -339,7 +361,7 @@ class Cart(Aggregate):
         self.touched_at, self.expires_at = now, now + LIFETIME
 
     def _empty(self) -> None:
-        self.lines, self.codes = (), ()
+        self.lines, self.codes, self.checkout = (), (), CheckoutPlan()
         self.record(CartCleared(cart_id=self.id, customer_id=self.customer_id))
 
     def _gather(self, other: "Cart", now: datetime) -> None:

@@ -1,5 +1,6 @@
 """What is being ordered, and whether its amounts add up."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import date
@@ -11,9 +12,14 @@ from domain.money import CurrencyMismatch, Money
 from domain.orders.states import DeliveryMethod, OrderState, OrderType
 
 MAX_LINES = 100
+MAX_ADDRESS_LINE = 200
+# What a server has to accept in its envelope, RFC 5321 section 4.5.3.1.3 less the angle brackets.
+MAX_EMAIL = 254
 NUMBERS_A_DAY = 1_000_000
 # Odd and no multiple of five, hence coprime to a power of ten: a run of a million serials meets every number once.
 _STRIDE = 387_420_489
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
 
 
 @dataclass(eq=False)
@@ -53,6 +59,27 @@ class DeliveryAddress:
     postal_code: str | None = None
     country: str
     phone: str | None = None
+
+
+def check_address(address: DeliveryAddress) -> None:
+    """Refuse an address that nobody could deliver to.
+
+    Raises: InvalidInput.
+    """
+    for name, text in vars(address).items():
+        if text is not None and len(text) > MAX_ADDRESS_LINE:
+            raise InvalidInput(field=f"address.{name}", reason=f"it has at most {MAX_ADDRESS_LINE} characters")
+    if not (address.street_line1.strip() and address.city.strip()):
+        raise InvalidInput(field="address", reason="it has a street and a city")
+
+
+def check_email(field: str, email: str) -> None:
+    """Refuse what is no address to write to.
+
+    Raises: InvalidInput.
+    """
+    if len(email) > MAX_EMAIL or _EMAIL.fullmatch(email) is None:
+        raise InvalidInput(field=field, reason="it is not an e-mail address")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -161,8 +188,12 @@ class OrderDraft:
             raise InvalidInput(field="lines", reason=f"an order has at most {MAX_LINES}")
         if self.customer_id is None and not self.guest_email:
             raise InvalidInput(field="guestEmail", reason="an order needs a customer or an address to write to")
+        if self.guest_email is not None:
+            check_email("guestEmail", self.guest_email)
         if self.delivery_method is DeliveryMethod.DELIVERY and self.address is None:
             raise InvalidInput(field="address", reason="what is delivered needs an address")
+        if self.address is not None:
+            check_address(self.address)
         self._check_amounts()
 
     def _check_amounts(self) -> None:

@@ -78,6 +78,18 @@ class OrderRefunded(OrderFact):
     payment_status: PaymentStatus
 
 
+@event("order.refund_returned")
+@dataclass(frozen=True, kw_only=True)
+class OrderRefundReturned(OrderFact):
+    """Money that had been sent to the buyer came back; it is still owed."""
+
+    refund_id: UUID
+    amount_minor: int
+    refunded_minor: int
+    currency: str
+    payment_status: PaymentStatus
+
+
 @event("order.part_moved")
 @dataclass(frozen=True, kw_only=True)
 class SubOrderMoved(OrderFact):

@@ -34,6 +34,7 @@ jobs = Jobs()
     "order.cancelled",
     "order.part_moved",
     "order.refunded",
+    "order.refund_returned",
     "order.return_requested",
     "order.return_rejected",
     "order.returned",

@@ -23,6 +23,7 @@ from domain.orders.events import (
     OrderProcessing,
     OrderReady,
     OrderRefunded,
+    OrderRefundReturned,
     OrderReturned,
     OrderShipped,
     ReturnLine,
@@ -292,6 +293,20 @@ class Order(OrderRecord):
         PAYMENT_STATUSES.check(self.payment_status, status)
         sums = {"amount_minor": amount.amount_minor, "refunded_minor": refunded, "currency": self.currency}
         self.record(self._fact(OrderRefunded, work, refund_id=refund_id, note=note, payment_status=status, **sums))
+
+    def note_refund_returned(self, amount: Money, work: Work, *, refund_id: UUID) -> None:
+        """Note that a refund that was noted came back to us; what was not noted, or came back before, changes nothing.
+
+        Raises: CurrencyMismatch, InvalidStateTransition.
+        """
+        if refund_id not in self.refund_ids:
+            return
+        self._expect_currency(amount)
+        refunded = self.refunded_minor - amount.amount_minor
+        status = PaymentStatus.PARTIAL_REFUND if refunded else PaymentStatus.PAID
+        PAYMENT_STATUSES.check(self.payment_status, status)
+        sums = {"amount_minor": amount.amount_minor, "refunded_minor": refunded, "currency": self.currency}
+        self.record(self._fact(OrderRefundReturned, work, refund_id=refund_id, payment_status=status, **sums))
 
     def _payment(
         self,

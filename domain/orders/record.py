@@ -18,6 +18,7 @@ from domain.orders.events import (
     OrderPaymentReceived,
     OrderPlaced,
     OrderRefunded,
+    OrderRefundReturned,
     OrderReturned,
     ReturnRejected,
     ReturnRequested,
@@ -147,9 +148,8 @@ class OrderRecord(EventSourced):
                 self.cancel_reason = fact.reason
             case OrderPaymentFact():
                 self._apply_payment(fact)
-            case OrderRefunded():
-                self.refunded_minor, self.payment_status = fact.refunded_minor, fact.payment_status
-                self.refund_ids = (*self.refund_ids, fact.refund_id)
+            case OrderRefunded() | OrderRefundReturned():
+                self._apply_refund(fact)
         if isinstance(fact, OrderFact) and fact.state is not None:
             self._enter(fact.state, fact.at)
 
@@ -177,6 +177,11 @@ class OrderRecord(EventSourced):
         self.payment_id, self.payment_status = fact.payment_id, fact.payment_status
         if isinstance(fact, OrderPaymentReceived):
             self.paid_minor, self.paid_at = fact.amount_minor, fact.at
+
+    def _apply_refund(self, fact: OrderRefunded | OrderRefundReturned) -> None:
+        self.refunded_minor, self.payment_status = fact.refunded_minor, fact.payment_status
+        others = tuple(each for each in self.refund_ids if each != fact.refund_id)
+        self.refund_ids = (*others, fact.refund_id) if isinstance(fact, OrderRefunded) else others
 
     def _fact(self, kind: type[F], work: Work, **details: Any) -> F:
         return kind(order_id=self.id, number=self.order_number, customer_id=self.customer_id, at=work.now, **details)

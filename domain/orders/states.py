@@ -91,8 +91,9 @@ PAYMENT_STATUSES = Transitions(
         # A buyer whose card was declined may try another one.
         _P.FAILED: {_P.FAILED, _P.AUTHORIZED, _P.PAID},
         _P.PAID: {_P.PARTIAL_REFUND, _P.REFUNDED},
-        _P.PARTIAL_REFUND: {_P.PARTIAL_REFUND, _P.REFUNDED},
-        _P.REFUNDED: (),
+        # A refund that was sent may come back.
+        _P.PARTIAL_REFUND: {_P.PARTIAL_REFUND, _P.REFUNDED, _P.PAID},
+        _P.REFUNDED: {_P.PARTIAL_REFUND, _P.PAID},
     },
 )
 

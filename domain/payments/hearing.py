@@ -8,10 +8,7 @@ from domain.jobs import JobQueue, Jobs
 from domain.kernel import Envelope, Subscriptions, Work
 from domain.payments.escrow import EscrowHolds
 from domain.payments.ledger import Ledger
-from domain.payments.paying_out import SchedulePayouts, schedule_payouts
 from domain.payments.payment import Payments
-from domain.payments.payouts import PayoutAccounts, Payouts
-from domain.payments.policy import Policies
 from domain.payments.releasing import ReleaseEscrow, fall_due
 
 WATCH = "payments.watch"
@@ -19,7 +16,6 @@ SCHEDULE = "payments.schedule_payouts"
 # A checkout ends two hours after it began at the latest; what is pending then is pending for nobody.
 PATIENCE = timedelta(hours=2)
 _PAYOUT_TIME = time(6)
-_BATCH = 500
 _HOUR = timedelta(hours=1)
 
 subscriptions = Subscriptions("payments")
@@ -52,22 +48,6 @@ async def watch_payments(payload: Mapping[str, Any], payments: Payments) -> None
     since = datetime.fromisoformat(payload["since"])
     for payment in await payments.waiting(since, since + _HOUR):
         payment.raise_alarm()
-
-
-@jobs.on(SCHEDULE)
-async def schedule_daily_payouts(
-    payload: Mapping[str, Any],  # noqa: ARG001 — every job has one.
-    work: Work,
-    policies: Policies,
-    accounts: PayoutAccounts,
-    payouts: Payouts,
-    ledger: Ledger,
-    queue: JobQueue,
-) -> None:
-    """Set aside what is due to sellers, and go on at once where there are more of them than one transaction takes."""
-    made = await schedule_payouts(SchedulePayouts(limit=_BATCH), work, policies, accounts, payouts, ledger)
-    if len(made) == _BATCH:
-        await queue.defer(SCHEDULE, {}, at=work.now, key=SCHEDULE)
 
 
 def _next_morning(moment: datetime) -> datetime:

@@ -91,6 +91,7 @@ class PostingKind(StrEnum):
     REFUND = "refund"
     REFUND_SETTLED = "refund_settled"
     REFUND_FAILED = "refund_failed"
+    REFUND_RETURNED = "refund_returned"
     PAYOUT = "payout"
     PAYOUT_PAID = "payout_paid"
     PAYOUT_CANCELLED = "payout_cancelled"

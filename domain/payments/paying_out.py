@@ -14,6 +14,7 @@ from domain.payments.payouts import (
     Payout,
     PayoutAccount,
     PayoutAccounts,
+    PayoutDay,
     Payouts,
     PayoutTooSmall,
 )
@@ -25,12 +26,16 @@ ANY_SELLER = "payments.payout"
 
 @dataclass(frozen=True, kw_only=True)
 class SetPayoutAccount:
-    """Say where a seller's earnings in a currency go; one's own unless a seller is named."""
+    """Say where a seller's earnings in a currency go; one's own unless a seller is named.
+
+    `place` is the province (CA-ON) or country (DE) on whose business days they are paid; without one it stays as it is.
+    """
 
     currency: str
     provider: str
     destination: str
     seller_id: UUID | None = None
+    place: str | None = None
     is_active: bool = True
 
 
@@ -44,17 +49,9 @@ class RequestPayout:
 
 @dataclass(frozen=True, kw_only=True)
 class SchedulePayouts:
-    """Set aside what is due to sellers; `limit` accounts at a time, on no day of `holidays`."""
+    """Set aside what is due to sellers; `limit` accounts at a time."""
 
-    holidays: tuple[date, ...] = ()
     limit: int = 500
-
-
-@dataclass(frozen=True, kw_only=True)
-class BeginPayout:
-    """Take a payout up, before the provider is asked."""
-
-    payout_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +69,6 @@ class FailPayout:
 
     payout_id: UUID
     failure: str
-    holidays: tuple[date, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,15 +94,21 @@ async def set_payout_account(command: SetPayoutAccount, work: Work, accounts: Pa
             provider=command.provider,
             destination=command.destination,
         )
-        account.change(command.provider, command.destination, is_active=command.is_active)
+        account.change(command.provider, command.destination, is_active=command.is_active, place=command.place)
         accounts.add(account)
     else:
-        account.change(command.provider, command.destination, is_active=command.is_active)
+        account.change(command.provider, command.destination, is_active=command.is_active, place=command.place)
     return account
 
 
 async def request_payout(
-    command: RequestPayout, work: Work, policies: Policies, accounts: PayoutAccounts, payouts: Payouts, ledger: Ledger
+    command: RequestPayout,
+    work: Work,
+    policies: Policies,
+    accounts: PayoutAccounts,
+    payouts: Payouts,
+    ledger: Ledger,
+    later: PayoutDay,
 ) -> Payout:
     """Set aside everything that is due to a seller.
 
@@ -117,7 +119,7 @@ async def request_payout(
     account = await accounts.of_seller(seller_id, command.currency)
     if account is None or not account.is_active:
         raise NoPayoutAccount(seller_id=str(seller_id))
-    made = await _set_aside([account], policy, work, payouts, ledger, frozenset())
+    made = await _set_aside([account], policy, work, payouts, ledger, later)
     if not made:
         (balance,) = await ledger.balances([payable_to(seller_id)], command.currency)
         raise PayoutTooSmall(
@@ -133,23 +135,14 @@ async def schedule_payouts(
     accounts: PayoutAccounts,
     payouts: Payouts,
     ledger: Ledger,
+    later: PayoutDay,
 ) -> list[Payout]:
     """Set aside what is due to all sellers who are owed the minimum; a manual schedule leaves that to them."""
     policy = await policies.current(work.tenant_id)
     if policy.payout_schedule is PayoutSchedule.MANUAL:
         return []
     owed = await accounts.with_earnings(policy.payout_minimum_minor, command.limit)
-    return await _set_aside(owed, policy, work, payouts, ledger, frozenset(command.holidays))
-
-
-async def begin_payout(command: BeginPayout, payouts: Payouts) -> Payout:
-    """Take a payout up.
-
-    Raises: NotFound, InvalidStateTransition.
-    """
-    payout = await _locked(payouts, command.payout_id)
-    payout.begin()
-    return payout
+    return await _set_aside(owed, policy, work, payouts, ledger, later)
 
 
 async def complete_payout(command: CompletePayout, work: Work, payouts: Payouts, ledger: Ledger) -> Payout:
@@ -167,7 +160,9 @@ async def complete_payout(command: CompletePayout, work: Work, payouts: Payouts,
     return payout
 
 
-async def fail_payout(command: FailPayout, work: Work, policies: Policies, payouts: Payouts, ledger: Ledger) -> Payout:
+async def fail_payout(
+    command: FailPayout, work: Work, policies: Policies, payouts: Payouts, ledger: Ledger, later: PayoutDay
+) -> Payout:
     """Note that a payout was refused, and set the day of the next attempt; after the last one it is given up.
 
     Raises: NotFound, InvalidStateTransition.
@@ -176,7 +171,7 @@ async def fail_payout(command: FailPayout, work: Work, policies: Policies, payou
     payout.fail(command.failure)
     if payout.attempts < MAX_ATTEMPTS:
         policy = await policies.current(work.tenant_id)
-        payout.schedule(policy.payout_day(work.now.date(), frozenset(command.holidays)))
+        payout.schedule(later(payout.place, work.now.date(), policy.payout_delay_days))
     else:
         await _give_up(payout, work, ledger)
     return payout
@@ -198,17 +193,17 @@ async def _set_aside(
     work: Work,
     payouts: Payouts,
     ledger: Ledger,
-    holidays: frozenset[date],
+    later: PayoutDay,
 ) -> list[Payout]:
     """Make payouts of what is due on locked accounts; one statement for the balances of each currency."""
     made: list[Payout] = []
     postings: list[Posting] = []
-    day = policy.payout_day(work.now.date(), holidays)
     for currency in sorted({account.currency for account in accounts}):
         same = [account for account in accounts if account.currency == currency]
         balances = await ledger.balances([payable_to(account.seller_id) for account in same], currency)
         for account, balance in zip(same, balances, strict=True):
             if balance.credit.amount_minor >= policy.payout_minimum_minor:
+                day = later(account.place, work.now.date(), policy.payout_delay_days)
                 payout = _payout(account, balance.credit, day, work)
                 made.append(payout)
                 postings.append(
@@ -228,6 +223,7 @@ def _payout(account: PayoutAccount, amount: Money, day: date, work: Work) -> Pay
         currency=amount.currency,
         provider=account.provider,
         destination=account.destination,
+        place=account.place,
         scheduled_for=day,
         requested_at=work.now,
     )

@@ -58,8 +58,9 @@ PAYMENT_STATES = Transitions(
         _S.REVIEW: {_S.PENDING, _S.AUTHORIZED, _S.CAPTURED, _S.FAILED, _S.VOIDED},
         _S.AUTHORIZED: {_S.CAPTURED, _S.FAILED, _S.VOIDED},
         _S.CAPTURED: {_S.PARTIALLY_REFUNDED, _S.REFUNDED},
-        _S.PARTIALLY_REFUNDED: {_S.PARTIALLY_REFUNDED, _S.REFUNDED},
-        _S.REFUNDED: (),
+        # A refund that was sent may come back.
+        _S.PARTIALLY_REFUNDED: {_S.PARTIALLY_REFUNDED, _S.REFUNDED, _S.CAPTURED},
+        _S.REFUNDED: {_S.PARTIALLY_REFUNDED, _S.CAPTURED},
         # Money that arrives after all is recorded, or it would be lost; the order is gone by then, so it is refunded.
         _S.FAILED: {_S.CAPTURED},
         _S.VOIDED: {_S.CAPTURED},
@@ -326,6 +327,12 @@ class Payment(Aggregate):
             self._refunded(refund_id, total)
         else:
             self.splits = take(self.splits, [-part for part in parts])
+
+    def reopen_refund(self, amount_minor: int) -> None:
+        """Note that what had arrived came back to us: it is on its way again, as far as the buyer is concerned."""
+        self.refunded_minor -= amount_minor
+        self.refunding_minor += amount_minor
+        self.state = PAYMENT_STATES.check(self.state, _S.PARTIALLY_REFUNDED if self.refunded_minor else _S.CAPTURED)
 
     def begin_dispute(self, amount: Money) -> int:
         """Set aside what a dispute is about, as far as it was not given back; gives that in minor units."""

@@ -1,7 +1,7 @@
 """Payouts: what sellers have earned is set aside on its day, and sent to where they want it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
@@ -13,6 +13,8 @@ from domain.money import Money
 from domain.payments.methods import refuse_card_number
 
 MAX_ATTEMPTS = 5
+HOME = "CA"
+"""Where sellers rest who have not said where they are."""
 _DESTINATION = re.compile(r"[A-Za-z0-9_\-.:|@]{1,200}")
 
 
@@ -97,6 +99,8 @@ class PayoutAccountChanged(Event):
 class PayoutAccount(Aggregate):
     """Where one seller's earnings in one currency go; `destination` is the provider's name for it, such as `acct_1`.
 
+    `place` is the province (CA-ON) or country (DE) on whose business days the seller is paid.
+
     Its lock is what keeps two payouts from taking the same money.
     """
 
@@ -104,9 +108,10 @@ class PayoutAccount(Aggregate):
     currency: str
     provider: str
     destination: str
+    place: str = HOME
     is_active: bool = True
 
-    def change(self, provider: str, destination: str, *, is_active: bool) -> None:
+    def change(self, provider: str, destination: str, *, is_active: bool, place: str | None = None) -> None:
         """Say where the money goes from now on.
 
         Raises: InvalidInput, CardNumberRefused.
@@ -116,6 +121,7 @@ class PayoutAccount(Aggregate):
             raise InvalidInput(field="destination", reason="it is not an account of a payment provider")
         self.provider = provider
         self.destination = destination
+        self.place = place or self.place
         self.is_active = is_active
         self.record(PayoutAccountChanged(seller_id=self.seller_id, currency=self.currency, provider=provider))
 
@@ -129,6 +135,7 @@ class Payout(Aggregate):
     currency: str
     provider: str
     destination: str
+    place: str = HOME
     scheduled_for: date
     state: PayoutState = PayoutState.SCHEDULED
     attempts: int = 0
@@ -223,6 +230,10 @@ class Payout(Aggregate):
             return False
         self.state = PAYOUT_STATES.check(self.state, _S.CANCELLED)
         return True
+
+
+PayoutDay = Callable[[str, date, int], date]
+"""Gives the day that comes so many business days of a place after a day."""
 
 
 class PayoutAccounts(Protocol):

@@ -1,7 +1,6 @@
 """What a tenant has settled about money: commission, payouts and the fraud thresholds."""
 
 from dataclasses import dataclass, field
-from datetime import date, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Protocol
@@ -28,6 +27,13 @@ class PaymentPolicyChanged(Event):
     payout_delay_days: int
     review_score: int
     reject_score: int
+
+
+@event("payments.provider_configured")
+@dataclass(frozen=True, kw_only=True)
+class ProviderConfigured(Event):
+    provider: str
+    is_active: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +71,7 @@ class PaymentPolicy(Aggregate):
     payout_delay_days: int = 1
     review_score: int = 50
     reject_score: int = 90
+    inactive_providers: tuple[str, ...] = ()
 
     def change(self, command: UpdatePayoutPolicy) -> None:
         """Settle something anew; what was sold before keeps the commission that it was sold under.
@@ -81,20 +88,11 @@ class PaymentPolicy(Aggregate):
             setattr(self, name, value)
         self.record(PaymentPolicyChanged(**{name: getattr(self, name) for name in names}))
 
-    def payout_day(self, today: date, holidays: frozenset[date] = frozenset()) -> date:
-        """Give the day on which what is released today is paid out, counted in business days."""
-        day = today
-        for _ in range(self.payout_delay_days):
-            day = next_business_day(day, holidays)
-        return day
-
-
-def next_business_day(day: date, holidays: frozenset[date] = frozenset()) -> date:
-    """Give the first day after this one that is neither a weekend's nor a holiday."""
-    following = day + timedelta(days=1)
-    while following.weekday() >= 5 or following in holidays:
-        following += timedelta(days=1)
-    return following
+    def configure(self, provider: str, *, is_active: bool) -> None:
+        """Take a provider into use, or out of it; what it was asked before it still brings to an end."""
+        others = tuple(each for each in self.inactive_providers if each != provider)
+        self.inactive_providers = others if is_active else (*others, provider)
+        self.record(ProviderConfigured(provider=provider, is_active=is_active))
 
 
 class Policies(Protocol):

@@ -60,10 +60,16 @@ def refund_posting(
     return _of_payment(payment, PostingKind.REFUND, str(refund_id), draft.entries(), work)
 
 
-def refund_settled_posting(payment: Payment, refund_id: UUID, amount_minor: int, work: Work) -> Posting:
-    """The provider has given the money back."""
+def refund_settled_posting(payment: Payment, key: str, amount_minor: int, work: Work) -> Posting:
+    """The provider has given the money back, asked under a key."""
     draft = Draft(payment.currency).debit(REFUNDS, amount_minor).credit(BUYER_CLEARING, amount_minor)
-    return _of_payment(payment, PostingKind.REFUND_SETTLED, str(refund_id), draft.entries(), work)
+    return _of_payment(payment, PostingKind.REFUND_SETTLED, key, draft.entries(), work)
+
+
+def refund_returned_posting(payment: Payment, key: str, amount_minor: int, work: Work) -> Posting:
+    """What was given back under a key lies with the provider again, and is owed to the buyer again."""
+    draft = Draft(payment.currency).debit(BUYER_CLEARING, amount_minor).credit(REFUNDS, amount_minor)
+    return _of_payment(payment, PostingKind.REFUND_RETURNED, key, draft.entries(), work)
 
 
 def refund_failed_posting(

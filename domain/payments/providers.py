@@ -4,7 +4,7 @@ Every request carries a key. A provider does what is asked once per key and give
 left without an answer asks again with the same key.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -189,7 +189,8 @@ class CircuitState(StrEnum):
 class ProviderHealth:
     """How a provider did lately, as one process saw it.
 
-    `success_rate` runs from 0 to 1 and, like `p95_milliseconds`, is None where nothing was asked in the window.
+    `success_rate` runs from 0 to 1 and, like the percentiles of how long an answer takes, is None where nothing was asked
+    in the window.
     """
 
     provider: str
@@ -198,19 +199,32 @@ class ProviderHealth:
     attempts: int
     failures: int
     success_rate: float | None
+    p50_milliseconds: float | None
     p95_milliseconds: float | None
+    p99_milliseconds: float | None
+    last_success_at: datetime | None
     last_failure_at: datetime | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProviderOffer:
+    """A provider that this installation has, and the kinds of methods that one can pay by there."""
+
+    provider: str
+    methods: tuple[str, ...]
 
 
 class ProviderDirectory(Protocol):
     """Which providers there are, and how they are."""
 
-    def choose(self, method: str, method_token: str) -> str:
-        """Name the provider to charge: the first that takes this and works.
+    def choose(self, method: str, method_token: str, without: Collection[str] = ()) -> str:
+        """Name the provider to charge: the first that takes this and works, and is none of those to do without.
 
         Raises: UnsupportedPaymentMethod.
         """
         ...
+
+    def offers(self) -> Sequence[ProviderOffer]: ...
 
     def health(self) -> Sequence[ProviderHealth]: ...
 

@@ -12,7 +12,12 @@ from domain.money import Money
 from domain.payments.escrow import EscrowHolds, TakenBack, take_back
 from domain.payments.ledger import Ledger
 from domain.payments.payment import Payment, Payments, locked
-from domain.payments.postings import refund_failed_posting, refund_posting, refund_settled_posting
+from domain.payments.postings import (
+    refund_failed_posting,
+    refund_posting,
+    refund_returned_posting,
+    refund_settled_posting,
+)
 from domain.payments.splits import RefundPart
 
 
@@ -22,15 +27,22 @@ class RefundState(StrEnum):
     PENDING = "pending"
     COMPLETED = "completed"
     FAILED = "failed"
+    RETURNED = "returned"
 
+
+_S = RefundState
+MOST_ATTEMPTS = 3
+"""So often a refund is sent by itself; then somebody has to find out how the buyer can have the money."""
 
 REFUND_STATES = Transitions(
     "Refund",
     RefundState.PENDING,
     {
-        RefundState.PENDING: {RefundState.COMPLETED, RefundState.FAILED},
-        RefundState.COMPLETED: (),
-        RefundState.FAILED: (),
+        _S.PENDING: {_S.COMPLETED, _S.FAILED, _S.RETURNED},
+        # Banks accept money for closed accounts, and send it back days later.
+        _S.COMPLETED: {_S.RETURNED},
+        _S.RETURNED: {_S.PENDING},
+        _S.FAILED: (),
     },
 )
 
@@ -55,9 +67,34 @@ class RefundFailed(Event):
     failure: str
 
 
+@event("payment.refund_returned")
+@dataclass(frozen=True, kw_only=True)
+class RefundReturned(Event):
+    """The buyer did not get the money, whatever was said before, and is owed it still; `sent` says that it had been sent."""
+
+    payment_id: UUID
+    order_id: UUID
+    amount_minor: int
+    currency: str
+    failure: str
+    attempt: int
+    sent: bool
+
+
+@event("payment.refund_retried")
+@dataclass(frozen=True, kw_only=True)
+class RefundRetried(Event):
+    payment_id: UUID
+    order_id: UUID
+    attempt: int
+
+
 @dataclass(eq=False, kw_only=True)
 class Refund(Aggregate):
-    """Money on its way back to a buyer; its id is the key under which the provider is asked, hence once."""
+    """Money on its way back to a buyer, and again on its way after it came back.
+
+    `attempts` counts those that came to nothing; what a provider reports of these is out of date.
+    """
 
     payment_id: UUID
     order_id: UUID
@@ -67,6 +104,7 @@ class Refund(Aggregate):
     taken: tuple[TakenBack, ...]
     reason: str | None = None
     state: RefundState = RefundState.PENDING
+    attempts: int = 0
     provider: str
     reference: str | None = None
     failure: str | None = None
@@ -77,6 +115,20 @@ class Refund(Aggregate):
     @property
     def amount(self) -> Money:
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def key(self) -> str:
+        """The key under which the provider is asked: the same until an attempt came to nothing, so that it is sent once."""
+        return f"{self.id}:{self.attempts}" if self.attempts else str(self.id)
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether it came back so often that a person has to look after it."""
+        return self.state is _S.RETURNED and self.attempts + 1 >= MOST_ATTEMPTS
+
+    def is_about(self, key: str | None) -> bool:
+        """Say whether a report under a key is about the present attempt."""
+        return key in {None, self.key}
 
     def request(self) -> None:
         """Note that it is wanted."""
@@ -93,12 +145,13 @@ class Refund(Aggregate):
     def complete(self, reference: str, work: Work) -> bool:
         """Note that the provider has sent the money; says whether that is news.
 
-        Raises: InvalidStateTransition after a failure.
+        An attempt that came to nothing stays so: that it was sent was said earlier and arrives late.
         """
-        if self.state is RefundState.COMPLETED:
+        if self.state is not _S.PENDING:
             return False
-        self.state = REFUND_STATES.check(self.state, RefundState.COMPLETED)
+        self.state = REFUND_STATES.check(self.state, _S.COMPLETED)
         self.reference = reference
+        self.failure = None
         self.settled_at = work.now
         return True
 
@@ -107,9 +160,9 @@ class Refund(Aggregate):
 
         Raises: InvalidStateTransition after the money was sent.
         """
-        if self.state is RefundState.FAILED:
+        if self.state in {_S.FAILED, _S.RETURNED}:
             return False
-        self.state = REFUND_STATES.check(self.state, RefundState.FAILED)
+        self.state = REFUND_STATES.check(self.state, _S.FAILED)
         self.failure = failure[:500]
         self.settled_at = work.now
         self.record(
@@ -122,6 +175,36 @@ class Refund(Aggregate):
             )
         )
         return True
+
+    def come_back(self, failure: str) -> bool:
+        """Note that the buyer did not get what was on its way, or had been sent; says whether that is news."""
+        if self.state in {_S.FAILED, _S.RETURNED}:
+            return False
+        sent = self.state is _S.COMPLETED
+        self.state = REFUND_STATES.check(self.state, _S.RETURNED)
+        self.failure = failure[:500]
+        self.settled_at = None
+        self.record(
+            RefundReturned(
+                payment_id=self.payment_id,
+                order_id=self.order_id,
+                amount_minor=self.amount_minor,
+                currency=self.currency,
+                failure=self.failure,
+                attempt=self.attempts,
+                sent=sent,
+            )
+        )
+        return True
+
+    def retry(self) -> None:
+        """Have it sent once more, under another key.
+
+        Raises: InvalidStateTransition when it did not come back.
+        """
+        self.state = REFUND_STATES.check(self.state, _S.PENDING)
+        self.attempts += 1
+        self.record(RefundRetried(payment_id=self.payment_id, order_id=self.order_id, attempt=self.attempts))
 
 
 class Refunds(Protocol):
@@ -156,18 +239,36 @@ class RefundPayment:
 
 @dataclass(frozen=True, kw_only=True)
 class CompleteRefund:
-    """Say that the provider has sent a refund."""
+    """Say that the provider has sent a refund; `key` is the one that it was asked with."""
 
     refund_id: UUID
     reference: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReturnRefund:
+    """Say that the buyer did not get a refund that the provider had accepted; `key` is the one that it was asked with."""
+
+    refund_id: UUID
+    failure: str
+    key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class RetryRefund:
+    """Send a refund again that came back."""
+
+    refund_id: UUID
 
 
 @dataclass(frozen=True, kw_only=True)
 class FailRefund:
-    """Say that the provider refused a refund for good."""
+    """Say that the provider refused a refund for good; `key` is the one that it was asked with."""
 
     refund_id: UUID
     failure: str
+    key: str | None = None
 
 
 async def request_refund(
@@ -201,14 +302,40 @@ async def request_refund(
 async def complete_refund(
     command: CompleteRefund, work: Work, payments: Payments, refunds: Refunds, ledger: Ledger
 ) -> Refund:
-    """Note that a refund was sent; said twice, it is noted once.
+    """Note that a refund was sent; said twice, or after it came back, it is noted once.
+
+    Raises: NotFound.
+    """
+    payment, refund = await _both(command.refund_id, payments, refunds)
+    if refund.is_about(command.key) and refund.complete(command.reference, work):
+        payment.end_refund(refund.id, refund.parts, succeeded=True)
+        await ledger.post(refund_settled_posting(payment, refund.key, refund.amount_minor, work))
+    return refund
+
+
+async def return_refund(
+    command: ReturnRefund, work: Work, payments: Payments, refunds: Refunds, ledger: Ledger
+) -> Refund:
+    """Note that a refund came back: the money is with us, and the buyer is owed it; said twice, it is noted once.
+
+    Whether it was said before that it had been sent, or is said later, the books are the same in the end.
+    Raises: NotFound.
+    """
+    payment, refund = await _both(command.refund_id, payments, refunds)
+    sent = refund.state is RefundState.COMPLETED
+    if refund.is_about(command.key) and refund.come_back(command.failure) and sent:
+        payment.reopen_refund(refund.amount_minor)
+        await ledger.post(refund_returned_posting(payment, refund.key, refund.amount_minor, work))
+    return refund
+
+
+async def retry_refund(command: RetryRefund, payments: Payments, refunds: Refunds) -> Refund:
+    """Set a refund on its way again; whoever talks to the provider sends it then, with its new key.
 
     Raises: NotFound, InvalidStateTransition.
     """
-    payment, refund = await _both(command.refund_id, payments, refunds)
-    if refund.complete(command.reference, work):
-        payment.end_refund(refund.id, refund.parts, succeeded=True)
-        await ledger.post(refund_settled_posting(payment, refund.id, refund.amount_minor, work))
+    _, refund = await _both(command.refund_id, payments, refunds)
+    refund.retry()
     return refund
 
 
@@ -220,7 +347,7 @@ async def fail_refund(
     Raises: NotFound, InvalidStateTransition.
     """
     payment, refund = await _both(command.refund_id, payments, refunds)
-    if refund.fail(command.failure, work):
+    if refund.is_about(command.key) and refund.fail(command.failure, work):
         payment.end_refund(refund.id, refund.parts, succeeded=False)
         by_sub_order = {hold.sub_order_id: hold for hold in await holds.of_payment(payment.id)}
         for taken in refund.taken:

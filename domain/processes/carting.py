@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Protocol
 from uuid import UUID
 
 from domain.catalog import Offer, Skus
@@ -25,26 +24,12 @@ from domain.pricing import (
     normal_code,
     price_quote,
 )
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shelf:
-    """How many units of a SKU a store could still sell."""
-
-    store_id: UUID
-    sku: str
-    available: int
-
-
-class Shelves(Protocol):
-    """Which stores have which goods; what a suspended store has, nobody can buy."""
-
-    async def of_skus(self, skus: Sequence[str]) -> Sequence[Shelf]: ...
+from domain.processes.allocating import Shelf, Shelves, places_for
 
 
 @dataclass(frozen=True, kw_only=True)
 class NewCartLine:
-    """Units of one SKU; without a store it is the seller's own, or another that has enough."""
+    """Units of one SKU; without a store it is the seller's own, or another that has enough, or several together."""
 
     sku: str
     quantity: int = 1
@@ -121,7 +106,7 @@ async def add_to_cart(command: AddToCart, work: Work, skus: Skus, shelves: Shelv
     cart = await (editable_cart(work, carts, command.cart_id, command.token) if named else begin_cart(work, carts))
     cart.expect_open(work.now)
     for each in command.lines:
-        cart.put(_goods(cart, each, offers[each.sku], stock), each.quantity, work.now)
+        await _put(cart, each, offers[each.sku], stock, shelves, work.now)
     return cart
 
 
@@ -136,7 +121,7 @@ async def loose_cart(lines: Sequence[NewCartLine], work: Work, skus: Skus, shelv
     stock = await shelves.of_skus(wanted)
     cart = Cart.blank(work)
     for each in lines:
-        cart.put(_goods(cart, each, offers[each.sku], stock), each.quantity, work.now)
+        await _put(cart, each, offers[each.sku], stock, shelves, work.now)
     cart.release_events()
     return cart
 
@@ -258,41 +243,35 @@ def _present(line: CartLine, offer: Offer | None, currency: str | None) -> CartL
     return replace(line, price=offer.price, name=offer.name, variant_name=offer.variant_name)
 
 
-def _goods(cart: Cart, wanted: NewCartLine, offer: Offer | None, stock: Sequence[Shelf]) -> Goods:
+async def _put(
+    cart: Cart,
+    wanted: NewCartLine,
+    offer: Offer | None,
+    stock: Sequence[Shelf],
+    shelves: Shelves,
+    now: datetime,
+) -> None:
+    """Put units into the cart, as a line for each store that they come from.
+
+    Raises: NotFound, InvalidInput, InsufficientStock, CurrencyMismatch, CartFull.
+    """
     # What is not on sale answers like what never was: a SKU is nobody's to guess before its product is published.
     if offer is None or not offer.active or offer.price is None:
         raise NotFound(kind="SKU", id=wanted.sku)
+    for each in await places_for(cart, offer, wanted.quantity, wanted.store_id, stock, shelves):
+        cart.put(_goods(offer, offer.price, each.store_id), each.quantity, now)
+
+
+def _goods(offer: Offer, price: Money, store_id: UUID) -> Goods:
     return Goods(
         product_id=offer.product_id,
         variant_id=offer.variant_id,
         sku=offer.sku,
         seller_id=offer.seller_id,
-        store_id=_store_for(cart, wanted, offer, stock),
+        store_id=store_id,
         category_id=offer.category_id,
         brand=offer.brand,
         name=offer.name,
         variant_name=offer.variant_name,
-        price=offer.price,
-    )
-
-
-def _store_for(cart: Cart, wanted: NewCartLine, offer: Offer, stock: Sequence[Shelf]) -> UUID:
-    """Choose among the stores with enough: one the cart buys it from already, then the seller's own, then the fullest."""
-    free = {
-        shelf.store_id: shelf.available - cart.units_of(wanted.sku, shelf.store_id)
-        for shelf in stock
-        if shelf.sku == wanted.sku and wanted.store_id in {None, shelf.store_id}
-    }
-    enough = [store_id for store_id, units in free.items() if units >= wanted.quantity]
-    if not enough:
-        most = max((units for units in free.values()), default=0)
-        raise InsufficientStock(sku=wanted.sku, requested=wanted.quantity, available=max(most, 0))
-    return max(
-        enough,
-        key=lambda store_id: (
-            cart.units_of(wanted.sku, store_id) > 0,
-            store_id == offer.store_id,
-            free[store_id],
-            store_id.int,
-        ),
+        price=price,
     )

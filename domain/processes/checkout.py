@@ -5,7 +5,7 @@ money is taken outside of it, both under the order's own keys, so that whoever t
 was taken for an order that is not to be is given back.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -37,7 +37,9 @@ from domain.orders import (
     Orders,
     OrderState,
 )
+from domain.orders.cart_checkout import CheckoutIncomplete, CompleteCheckout
 from domain.orders.cart_finding import give_cart_back, own_cart
+from domain.orders.cart_parts import EmptyCart
 from domain.orders.carts import Cart, Carts
 from domain.payments.escrow import EscrowHolds
 from domain.payments.fraud import FraudReads, FraudRequest, assess
@@ -56,7 +58,8 @@ from domain.payments.providers import (
 from domain.payments.refunds import Refunds
 from domain.payments.releasing import settle_capture
 from domain.pricing import Allowances, PriceFacts
-from domain.processes.carting import NewCartLine, Shelves, loose_cart
+from domain.processes.allocating import Shelves
+from domain.processes.carting import NewCartLine, loose_cart
 from domain.processes.paying import give_back
 from domain.processes.quoting import (
     CheckoutQuote,
@@ -107,6 +110,17 @@ class Checkout:
 
 def checkout_saga(command: Checkout, work: Work, key: str, request_hash: bytes) -> Saga:
     """Begin a checkout; the saga, the order and the payment have their ids before anything is done."""
+    return _saga(command, work, key, request_hash, {"command": to_json(command)})
+
+
+def completion_saga(command: CompleteCheckout, work: Work, key: str, request_hash: bytes) -> Saga:
+    """Begin the checkout that was settled step by step: the same process, which reads the cart for what it is to do."""
+    return _saga(command, work, key, request_hash, {"completes": to_json(command)})
+
+
+def _saga(
+    command: Checkout | CompleteCheckout, work: Work, key: str, request_hash: bytes, data: dict[str, Any]
+) -> Saga:
     order_id = uuid7()
     # A guest is known by the cart's token alone, hence the key is the cart's.
     owner = work.actor.user_id or command.cart_id or command.token
@@ -118,7 +132,7 @@ def checkout_saga(command: Checkout, work: Work, key: str, request_hash: bytes) 
         request_hash=request_hash,
         user_id=work.actor.user_id,
         correlation_id=work.correlation_id,
-        data={"payment_id": str(uuid7()), "command": to_json(command)},
+        data={"payment_id": str(uuid7()), **data},
         due_at=work.now,
         deadline=work.now + RESERVED_FOR,
         started_at=work.now,
@@ -144,13 +158,15 @@ async def place_order(
     """Turn the cart into a pending order at today's prices, with everything that it uses up taken, and open its payment.
 
     Raises: NotFound, StoreNotSelling, EmptyCart, CartClosed, CartExpired, NoLongerOnSale, PriceChanged, AgeNotVerified,
-        UnsupportedPaymentMethod, what pricing has against codes and points, InvalidInput.
+        UnsupportedPaymentMethod, what pricing has against codes and points, InvalidInput; CheckoutIncomplete and
+        ConcurrentModification where it was settled step by step.
     """
-    command = from_json(saga.data["command"], Checkout)
-    if command.lines:
-        cart = await loose_cart(command.lines, work, skus, shelves)
+    if "completes" in saga.data:
+        command, cart = await _settled(from_json(saga.data["completes"], CompleteCheckout), work, carts)
+        saga.data["command"] = to_json(command)
     else:
-        cart = await own_cart(work, carts, command.cart_id, command.token)
+        command = from_json(saga.data["command"], Checkout)
+        cart = await _wanted(command, work, carts, skus, shelves)
     to = await _destination(command, cart, stores)
     offers = await skus.offers([line.sku for line in cart.lines])
     request = price_request(cart, offers, to, command.points, work.now, work.actor.user_id)
@@ -170,6 +186,37 @@ async def place_order(
         payments.add(await _payment(saga, command, order, fraud, directory, work))
 
 
+async def _wanted(command: Checkout, work: Work, carts: Carts, skus: Skus, shelves: Shelves) -> Cart:
+    if command.lines:
+        return await loose_cart(command.lines, work, skus, shelves)
+    return await own_cart(work, carts, command.cart_id, command.token)
+
+
+async def _settled(asked: CompleteCheckout, work: Work, carts: Carts) -> tuple[Checkout, Cart]:
+    """Give the cart with the checkout that its plan makes; nobody can change either before the order is placed."""
+    cart = await own_cart(work, carts, asked.cart_id, asked.token)
+    cart.expect_version(asked.expected_version)
+    cart.expect_open(work.now)
+    if not cart.lines:
+        raise EmptyCart(cart_id=str(cart.id))
+    plan = cart.checkout
+    if cart.missing or plan.delivery_method is None or plan.payment_method is None:
+        raise CheckoutIncomplete(cart_id=str(cart.id), missing=cart.missing)
+    command = Checkout(
+        cart_id=asked.cart_id,
+        token=asked.token,
+        delivery_method=plan.delivery_method,
+        address=plan.address,
+        guest_email=plan.email,
+        payment_method=MethodKind(plan.payment_method),
+        payment_token=plan.payment_token,
+        points=plan.points,
+        notes=plan.notes,
+        expected_total_minor=asked.expected_total_minor,
+    )
+    return command, cart
+
+
 async def _payment(
     saga: Saga, command: Checkout, order: Order, fraud: FraudReads, directory: ProviderDirectory, work: Work
 ) -> Payment:
@@ -184,6 +231,9 @@ async def _payment(
     )
     past, own_policy = await fraud.gather(suspect)
     policy = own_policy or PaymentPolicy(tenant_id=work.tenant_id)
+    if provider in policy.inactive_providers:
+        provider = directory.choose(command.payment_method, command.payment_token, policy.inactive_providers)
+        method = replace(method, provider=provider)
     payment = Payment.open(
         order.id,
         order.total,

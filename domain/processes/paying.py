@@ -1,7 +1,8 @@
 """Money on its way: what is asked of payment providers after a change, and what they tell by themselves."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, time
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
@@ -13,12 +14,7 @@ from domain.payments.disputes import CloseDispute, Dispute, Disputes, DisputeSta
 from domain.payments.disputes import close_dispute as close
 from domain.payments.escrow import EscrowHolds
 from domain.payments.ledger import Ledger
-from domain.payments.paying_out import (
-    CompletePayout,
-    FailPayout,
-    complete_payout,
-    fail_payout,
-)
+from domain.payments.paying_out import CompletePayout, FailPayout, complete_payout
 from domain.payments.payment import OVER, Payment, Payments, PaymentState
 from domain.payments.payouts import Payouts, PayoutState
 from domain.payments.policy import Policies
@@ -35,21 +31,31 @@ from domain.payments.providers import (
 from domain.payments.refunds import (
     CompleteRefund,
     FailRefund,
+    Refund,
     RefundPayment,
     Refunds,
     RefundState,
+    RetryRefund,
+    ReturnRefund,
     complete_refund,
     fail_refund,
     request_refund,
+    retry_refund,
+    return_refund,
 )
 from domain.payments.releasing import ProviderReport, apply_report
+from domain.processes.payouts import fail_payout
 from domain.sagas import Sagas
+from domain.tax import Calendars
 
 SEND_REFUND = "payments.send_refund"
+RESEND_REFUND = "payments.resend_refund"
 SEND_PAYOUT = "payments.send_payout"
 LET_GO = "payments.let_go"
 # With pauses of up to a quarter of an hour this is about three days: so long may a provider be out of reach.
 ATTEMPTS = 400
+RESEND_AFTER = timedelta(days=1)
+"""What came back today would come back again: by tomorrow the buyer's bank may know better."""
 
 jobs = Jobs()
 subscriptions = Subscriptions("payments")
@@ -96,21 +102,56 @@ async def send_refund(
     holds: EscrowHolds,
     ledger: Ledger,
     orders: Orders,
+    queue: JobQueue,
 ) -> None:
-    """Send a refund under its own id; left without an answer, the job comes again and asks the same."""
+    """Send a refund under its own key; left without an answer, the job comes again and asks the same."""
     refund = await refunds.find(UUID(payload["refund_id"]))
     if refund is None or refund.state is not RefundState.PENDING:
         return
+    outcome = await _sent(refund, payments, provider)
+    if outcome.status is not RefundStatus.FAILED:
+        await note_refund(refund.id, outcome, work, payments, refunds, ledger, orders, queue)
+    elif refund.attempts:
+        # The buyer had been told that it was sent, and is owed it: sellers do not get it back.
+        await note_return(refund.id, outcome, work, payments, refunds, ledger, orders, queue)
+    else:
+        failed = FailRefund(refund_id=refund.id, failure=_failure(outcome), key=outcome.key)
+        await fail_refund(failed, work, payments, refunds, holds, ledger)
+
+
+async def _sent(refund: Refund, payments: Payments, provider: PaymentProvider) -> RefundOutcome:
     payment = await payments.get(refund.payment_id)
     assert payment is not None  # noqa: S101 — refunds hang on payments, which are never taken away.
     try:
-        outcome = await provider.refund(payment.reference or "", refund.amount, str(refund.id))
+        outcome = await provider.refund(payment.reference or "", refund.amount, refund.key)
     except ProviderRefused as refusal:
-        await fail_refund(
-            FailRefund(refund_id=refund.id, failure=refusal.reason), work, payments, refunds, holds, ledger
+        return RefundOutcome(
+            provider=refund.provider,
+            status=RefundStatus.FAILED,
+            reference="",
+            amount=refund.amount,
+            reason=refusal.reason,
+            key=refund.key,
         )
-        return
-    await note_refund(refund.id, outcome, work, payments, refunds, holds, ledger, orders)
+    return replace(outcome, key=refund.key)
+
+
+@jobs.on(RESEND_REFUND, attempts=ATTEMPTS)
+async def resend_refund(payload: Mapping[str, Any], payments: Payments, refunds: Refunds, queue: JobQueue) -> None:
+    """Send a refund again that came back, unless somebody has done so meanwhile."""
+    refund = await refunds.find(UUID(payload["refund_id"]))
+    if refund is not None and refund.state is RefundState.RETURNED and refund.attempts == payload["attempts"]:
+        await send_again(refund.id, payments, refunds, queue)
+
+
+async def send_again(refund_id: UUID, payments: Payments, refunds: Refunds, queue: JobQueue) -> Refund:
+    """Set a refund on its way again that came back.
+
+    Raises: NotFound, InvalidStateTransition.
+    """
+    refund = await retry_refund(RetryRefund(refund_id=refund_id), payments, refunds)
+    await ask_to_send(refund.id, queue)
+    return refund
 
 
 async def note_refund(
@@ -119,23 +160,49 @@ async def note_refund(
     work: Work,
     payments: Payments,
     refunds: Refunds,
-    holds: EscrowHolds,
     ledger: Ledger,
     orders: Orders,
+    queue: JobQueue,
 ) -> None:
-    """Note what became of a refund, on the payment, in the ledger and on the order."""
+    """Note what a provider tells of a refund, on the payment, in the ledger and on the order."""
     if outcome.status is RefundStatus.PENDING:
         return
     if outcome.status is RefundStatus.FAILED:
-        failure = outcome.reason or "the provider gave no reason"
-        await fail_refund(FailRefund(refund_id=refund_id, failure=failure), work, payments, refunds, holds, ledger)
+        await note_return(refund_id, outcome, work, payments, refunds, ledger, orders, queue)
         return
     order = await _order_of_refund(refund_id, refunds, orders)
-    done = await complete_refund(
-        CompleteRefund(refund_id=refund_id, reference=outcome.reference), work, payments, refunds, ledger
-    )
-    if order is not None:
+    sent = CompleteRefund(refund_id=refund_id, reference=outcome.reference, key=outcome.key)
+    done = await complete_refund(sent, work, payments, refunds, ledger)
+    if order is not None and done.state is RefundState.COMPLETED:
         order.note_refund(done.amount, work, refund_id=done.id)
+
+
+async def note_return(
+    refund_id: UUID,
+    outcome: RefundOutcome,
+    work: Work,
+    payments: Payments,
+    refunds: Refunds,
+    ledger: Ledger,
+    orders: Orders,
+    queue: JobQueue,
+) -> None:
+    """Note that a buyer did not get a refund, and have it sent again; after several times that is left to people."""
+    order = await _order_of_refund(refund_id, refunds, orders)
+    back = ReturnRefund(refund_id=refund_id, failure=_failure(outcome), key=outcome.key)
+    refund = await return_refund(back, work, payments, refunds, ledger)
+    if refund.state is not RefundState.RETURNED:
+        return
+    if order is not None:
+        order.note_refund_returned(refund.amount, work, refund_id=refund.id)
+    if not refund.is_given_up:
+        again = {"refund_id": str(refund.id), "attempts": refund.attempts}
+        key = f"refund {refund.key} again"
+        await queue.defer(RESEND_REFUND, again, at=work.now + RESEND_AFTER, key=key)
+
+
+def _failure(outcome: RefundOutcome) -> str:
+    return outcome.reason or "the provider gave no reason"
 
 
 async def _order_of_refund(refund_id: UUID, refunds: Refunds, orders: Orders) -> Order | None:
@@ -171,6 +238,7 @@ async def send_payout(
     policies: Policies,
     payouts: Payouts,
     ledger: Ledger,
+    calendars: Calendars,
 ) -> None:
     """Transfer a seller's earnings under the payout's key; left without an answer, the job comes again and asks the same."""
     payout = await payouts.lock(UUID(payload["payout_id"]))
@@ -183,13 +251,20 @@ async def send_payout(
             payout.destination, payout.amount, payout.transfer_key, tenant_id=payout.tenant_id
         )
     except ProviderRefused as refusal:
-        await fail_payout(FailPayout(payout_id=payout.id, failure=refusal.reason), work, policies, payouts, ledger)
+        command = FailPayout(payout_id=payout.id, failure=refusal.reason)
+        await fail_payout(command, work, policies, payouts, ledger, calendars)
         return
-    await note_transfer(payout.id, outcome, work, policies, payouts, ledger)
+    await note_transfer(payout.id, outcome, work, policies, payouts, ledger, calendars)
 
 
 async def note_transfer(
-    payout_id: UUID, outcome: TransferOutcome, work: Work, policies: Policies, payouts: Payouts, ledger: Ledger
+    payout_id: UUID,
+    outcome: TransferOutcome,
+    work: Work,
+    policies: Policies,
+    payouts: Payouts,
+    ledger: Ledger,
+    calendars: Calendars,
 ) -> None:
     """Note what became of a transfer to a seller."""
     if outcome.status is TransferStatus.PAID:
@@ -202,7 +277,8 @@ async def note_transfer(
             # It is known, or is about an earlier attempt: the present one must not be repeated while it is on its way.
             return
         failure = outcome.reason or "the provider gave no reason"
-        await fail_payout(FailPayout(payout_id=payout_id, failure=failure), work, policies, payouts, ledger)
+        refused = FailPayout(payout_id=payout_id, failure=failure)
+        await fail_payout(refused, work, policies, payouts, ledger, calendars)
 
 
 async def hear_provider(
@@ -216,16 +292,17 @@ async def hear_provider(
     disputes: Disputes,
     policies: Policies,
     payouts: Payouts,
+    calendars: Calendars,
     sagas: Sagas,
     queue: JobQueue,
 ) -> None:
     """Do what a provider's message asks for, however late, repeated or out of order it comes."""
     if told.transfer is not None:
         if (payout_id := _id(told.transfer.key)) is not None:
-            await note_transfer(payout_id, told.transfer, work, policies, payouts, ledger)
+            await note_transfer(payout_id, told.transfer, work, policies, payouts, ledger, calendars)
     elif told.refund is not None:
         if (refund_id := _id(told.refund.key)) is not None:
-            await note_refund(refund_id, told.refund, work, payments, refunds, holds, ledger, orders)
+            await note_refund(refund_id, told.refund, work, payments, refunds, ledger, orders, queue)
     elif told.payment_id is None:
         return
     elif told.fact in _REPORTED:

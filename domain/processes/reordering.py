@@ -7,7 +7,8 @@ from domain.catalog import Skus
 from domain.kernel import DomainError, Work
 from domain.orders import Order, Orders, missing
 from domain.orders.carts import Cart, Carts
-from domain.processes.carting import AddToCart, NewCartLine, Shelves, add_to_cart
+from domain.processes.allocating import Shelves
+from domain.processes.carting import AddToCart, NewCartLine, add_to_cart
 
 
 @dataclass(eq=False)

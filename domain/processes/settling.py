@@ -11,11 +11,11 @@ from domain.payments.escrow import EscrowHolds
 from domain.payments.ledger import Ledger
 from domain.payments.payment import Payment, Payments, PaymentState, locked
 from domain.payments.providers import ChargeStatus, PaymentProvider, ProviderRefused
-from domain.payments.refunds import Refund, RefundPayment, Refunds, request_refund
+from domain.payments.refunds import Refund, RefundPayment, Refunds, RetryRefund, request_refund
 from domain.payments.releasing import ReviewFraud, VoidPayment, settle_capture
 from domain.payments.releasing import review_fraud as review
 from domain.payments.splits import RefundPart
-from domain.processes.paying import LET_GO, ask_to_send
+from domain.processes.paying import LET_GO, ask_to_send, send_again
 from domain.sagas import Sagas
 
 
@@ -55,6 +55,14 @@ async def refund_payment(
     refund = await request_refund(wanted, work, payments, refunds, holds, ledger)
     await ask_to_send(refund.id, queue)
     return refund
+
+
+async def retry_refund(command: RetryRefund, payments: Payments, refunds: Refunds, queue: JobQueue) -> Refund:
+    """Send a refund again that came back.
+
+    Raises: NotFound, InvalidStateTransition.
+    """
+    return await send_again(command.refund_id, payments, refunds, queue)
 
 
 async def void_payment(command: VoidPayment, payments: Payments, queue: JobQueue) -> Payment:

@@ -1,14 +1,10 @@
-"""Putting goods of the catalogue on the shelves of stores, carrying them between stores, and choosing who sends them."""
+"""Putting goods of the catalogue on the shelves of stores, and carrying them between stores."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from uuid import UUID
 
 from domain.catalog import SkuRef, Skus
 from domain.inventory import (
     AdjustStock,
-    AllocationSource,
-    AllocationStrategy,
     HeldStock,
     Lots,
     MoveInventory,
@@ -19,12 +15,9 @@ from domain.inventory import (
     Reservations,
     ReserveStock,
     StockChange,
-    StockClaim,
     StockJournal,
     StockLevel,
     StockLevels,
-    Wanted,
-    allocate,
     carry,
     lot_of,
     require_store,
@@ -33,7 +26,7 @@ from domain.inventory import release_stock as release
 from domain.inventory import reserve_stock as reserve
 from domain.jobs import JobQueue
 from domain.kernel import NotFound, Work
-from domain.tenancy import GeoLocation, Stores, StoreStatus, distance_km
+from domain.tenancy import Stores
 
 
 async def adjust_stock(
@@ -125,36 +118,6 @@ async def release_stock(command: ReleaseStock, work: Work, reservations: Reserva
     if not known or not all(work.actor.works_at(each.store_id) for each in known):
         raise NotFound(kind="Reservation", id=str(command.order_id))
     return await release(command, work, reservations)
-
-
-@dataclass(frozen=True, kw_only=True)
-class AllocateStock:
-    """Choose the stores that send an order; distances count where one knows where it goes."""
-
-    wanted: tuple[Wanted, ...]
-    strategy: AllocationStrategy = AllocationStrategy.NEAREST
-    destination: GeoLocation | None = None
-
-
-async def allocate_stock(
-    command: AllocateStock, work: Work, source: AllocationSource, stores: Stores
-) -> Sequence[StockClaim]:
-    """Say which units come from which open store, in two statements.
-
-    Raises: InsufficientStock.
-    """
-    sites = await source.sites(sorted({each.sku for each in command.wanted}))
-    places = {store.id: store.location for store in await stores.of_tenant(work.tenant_id, StoreStatus.ACTIVE)}
-    reachable = [
-        replace(site, distance_km=_distance(places[site.store_id], command.destination))
-        for site in sites
-        if site.store_id in places
-    ]
-    return allocate(command.wanted, reachable, command.strategy)
-
-
-def _distance(place: GeoLocation | None, destination: GeoLocation | None) -> float | None:
-    return distance_km(place, destination) if place and destination else None
 
 
 async def _require_store(store_id: UUID, work: Work, stores: Stores) -> None:

@@ -49,7 +49,6 @@ from domain.tenancy.staff import (
 from domain.tenancy.stores import (
     STORE_STATES,
     ActivateStore,
-    ChannelDisabled,
     CreateStore,
     DeactivateStore,
     LicenceExpired,
@@ -98,7 +97,6 @@ __all__ = [
     "BoundingBox",
     "CancelTenant",
     "ChangeTenantSubscription",
-    "ChannelDisabled",
     "Cipher",
     "ComplianceChecks",
     "ComplianceStatus",

@@ -46,15 +46,6 @@ class LicenceExpired(DomainError):
     template = "The licence of store {store_code} expired on {expired_on}."
 
 
-@dataclass(eq=False)
-class ChannelDisabled(DomainError):
-    """The store does not sell through that channel."""
-
-    store_code: str
-    channel: str
-    template = "Store {store_code} does not offer {channel}."
-
-
 class StoreStatus(StrEnum):
     """Where a store stands."""
 
@@ -279,14 +270,6 @@ class Store(Aggregate):
     def today(self, now: datetime) -> date:
         """Give the store's own calendar day."""
         return now.astimezone(ZoneInfo(self.timezone)).date()
-
-    def require_channel(self, channel: SalesChannel) -> None:
-        """Refuse an order through a channel that the store does not offer, or while it is not active.
-
-        Raises: ChannelDisabled.
-        """
-        if self.status is not StoreStatus.ACTIVE or not getattr(self, f"{channel}_enabled"):
-            raise ChannelDisabled(store_code=self.code, channel=channel)
 
     def _change(self, details: StoreDetails) -> Iterable[str]:
         values = rules.checked(details, _RULES)

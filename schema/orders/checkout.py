@@ -11,24 +11,26 @@ from domain.inventory import InsufficientStock, ReservationEnded
 from domain.kernel import InvalidStateTransition
 from domain.money import CurrencyMismatch
 from domain.orders import cart_parts
+from domain.orders.cart_checkout import CheckoutIncomplete, CheckoutStep
 from domain.payments.methods import CardNumberRefused, MethodKind
 from domain.payments.providers import UnsupportedPaymentMethod
 from domain.pricing import FlashSaleSoldOut, InsufficientPoints, PricedLine, PromotionExhausted, StepKind
 from domain.pricing import Step as PriceStepOfDomain
 from domain.processes import checkout as processes
-from domain.processes import quoting
+from domain.processes import preparing, quoting
 from domain.sagas import ProcessUnfinished, TooLate
 from domain.tenancy import StoreNotSelling
 from resolvers import checkout as resolvers
 from schema.inputs import enum_of
-from schema.kernel import AUTHENTICATED, PUBLIC, command, computed, query
-from schema.orders.carts import CODES
+from schema.kernel import AUTHENTICATED, PUBLIC, bulk, command, computed, query
+from schema.orders.carts import CODES, Cart
 from schema.orders.entities import amount
-from schema.orders.orders import Order
+from schema.orders.orders import Order, OrderAddress
 
-for _choices in (MethodKind, StepKind, tax.TaxKind):
+for _choices in (MethodKind, StepKind, tax.TaxKind, CheckoutStep):
     enum_of(_choices)
 
+OPEN = [cart_parts.CartExpired, cart_parts.CartClosed]
 REFUSALS = [
     *CODES,
     cart_parts.EmptyCart,
@@ -105,14 +107,63 @@ class CheckoutPreview:
     minimum_age: int | None = strawberry.field(description="The age in years that a buyer must have verified.")
 
 
+@strawberry.type(description="A cart on the way to its order: what its buyer has settled, and what not yet.")
+class CartCheckout:
+    __reads__ = (preparing.CartCheckout,)
+
+    cart: Cart
+    delivery_method = computed(lambda each, _context: each.plan.delivery_method, domain.DeliveryMethod | None)
+    address = computed(lambda each, _context: each.plan.address, OrderAddress | None)
+    email = computed(lambda each, _context: each.plan.email, str | None)
+    notes = computed(lambda each, _context: each.plan.notes, str | None)
+    payment_method = computed(lambda each, _context: _method(each.plan.payment_method), MethodKind | None)
+    points = computed(lambda each, _context: each.plan.points, int)
+    missing: list[CheckoutStep] = strawberry.field(description="What must be settled before it can be ordered.")
+    ready: bool = strawberry.field(description="Whether it can be ordered as it is.")
+    preview: CheckoutPreview | None = bulk(
+        resolvers.previews_of_carts,
+        key="cart",
+        who=PUBLIC,
+        description="What it would cost; nothing as long as it is unknown where it goes.",
+    )
+
+
+def _method(name: str | None) -> MethodKind | None:
+    return None if name is None else MethodKind(name)
+
+
 @strawberry.type
 class CheckoutQuery:
+    cart_checkout = query(resolvers.cart_checkout, CartCheckout | None, who=PUBLIC)
     checkout_preview = query(resolvers.checkout_preview, CheckoutPreview, who=PUBLIC)
 
 
 @strawberry.type
 class CheckoutMutation:
     checkout = command(resolvers.checkout, Order, errors=REFUSALS, who=PUBLIC, key_required=True)
+    set_checkout_address = command(resolvers.set_checkout_address, CartCheckout, errors=OPEN, who=PUBLIC)
+    set_checkout_delivery = command(
+        resolvers.set_checkout_delivery, CartCheckout, errors=[*OPEN, StoreNotSelling], who=PUBLIC
+    )
+    set_checkout_contact = command(resolvers.set_checkout_contact, CartCheckout, errors=OPEN, who=PUBLIC)
+    set_checkout_payment = command(
+        resolvers.set_checkout_payment,
+        CartCheckout,
+        errors=[
+            *OPEN,
+            *CODES,
+            cart_parts.EmptyCart,
+            CardNumberRefused,
+            UnsupportedPaymentMethod,
+            InsufficientPoints,
+            FlashSaleSoldOut,
+            PromotionExhausted,
+        ],
+        who=PUBLIC,
+    )
+    complete_checkout = command(
+        resolvers.complete_checkout, Order, errors=[*REFUSALS, CheckoutIncomplete], who=PUBLIC, key_required=True
+    )
     cancel_order = command(
         resolvers.cancel_order,
         Order,

@@ -4,6 +4,7 @@ They keep nothing. What they answer follows from the request alone, so the same 
 """
 
 import re
+from collections.abc import Collection
 from hashlib import sha256
 from typing import ClassVar
 from uuid import UUID
@@ -37,6 +38,10 @@ class OfflineProvider:
     waits_as: ClassVar[ChargeStatus]
     reason: ClassVar[str]
     refund_status: ClassVar[RefundStatus]
+
+    @property
+    def methods(self) -> Collection[str]:
+        return (self.name,)
 
     async def close(self) -> None:
         """There is nothing to close."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -19,6 +19,7 @@ from domain.payments.providers import (
     CircuitState,
     PaymentProvider,
     ProviderHealth,
+    ProviderOffer,
     ProviderRefused,
     ProviderUnreachable,
     RefundOutcome,
@@ -39,6 +40,11 @@ class ProviderAdapter(PaymentProvider, Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def methods(self) -> Collection[str]:
+        """The kinds of methods that it knows."""
+        ...
 
     def accepts(self, method: str, method_token: str) -> bool: ...
 
@@ -70,6 +76,7 @@ class _Line:
     adapter: ProviderAdapter
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     calls: deque[tuple[float, bool, float]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_CALLS))
+    last_success_at: datetime | None = None
     last_failure_at: datetime | None = None
 
     def state(self, now: float) -> CircuitState:
@@ -88,9 +95,17 @@ class _Line:
             attempts=len(recent),
             failures=failures,
             success_rate=1 - failures / len(recent) if recent else None,
-            p95_milliseconds=round(ranked[(len(ranked) * 95 - 1) // 100] * 1000, 1) if ranked else None,
+            p50_milliseconds=_percentile(ranked, 50),
+            p95_milliseconds=_percentile(ranked, 95),
+            p99_milliseconds=_percentile(ranked, 99),
+            last_success_at=self.last_success_at,
             last_failure_at=self.last_failure_at,
         )
+
+
+def _percentile(ranked: Sequence[float], percent: int) -> float | None:
+    """Give what so many percent of the seconds do not exceed, in milliseconds."""
+    return round(ranked[(len(ranked) * percent - 1) // 100] * 1000, 1) if ranked else None
 
 
 class ProviderRouter:
@@ -120,11 +135,15 @@ class ProviderRouter:
             for line in self._lines.values():
                 stack.push_async_callback(line.adapter.close)
 
-    def choose(self, method: str, method_token: str) -> str:
-        able = self._able(method, method_token)
+    def choose(self, method: str, method_token: str, without: Collection[str] = ()) -> str:
+        able = self._able(method, method_token, without)
         now = self._clock()
         working = (line for line in able if line.state(now) is not CircuitState.OPEN)
         return next(working, able[0]).adapter.name
+
+    def offers(self) -> Sequence[ProviderOffer]:
+        adapters = (line.adapter for line in self._lines.values())
+        return [ProviderOffer(provider=each.name, methods=tuple(sorted(each.methods))) for each in adapters]
 
     def health(self) -> Sequence[ProviderHealth]:
         now = self._clock()
@@ -172,8 +191,9 @@ class ProviderRouter:
             raise trouble
         return found
 
-    def _able(self, method: str, method_token: str) -> list[_Line]:
-        able = [line for line in self._lines.values() if line.adapter.accepts(method, method_token)]
+    def _able(self, method: str, method_token: str, without: Collection[str] = ()) -> list[_Line]:
+        asked = (line for name, line in self._lines.items() if name not in without)
+        able = [line for line in asked if line.adapter.accepts(method, method_token)]
         if not able:
             raise UnsupportedPaymentMethod(method=method)
         return able
@@ -210,6 +230,7 @@ class ProviderRouter:
 
     def _succeeded(self, line: _Line, operation: str, begun: float, outcome: str) -> None:
         line.breaker.succeeded()
+        line.last_success_at = self._now()
         self._note(line, ProviderCall(line.adapter.name, operation, outcome, self._clock() - begun), worked=True)
 
     def _failed(self, line: _Line, operation: str, begun: float, problem: Exception) -> None:

@@ -45,6 +45,7 @@ class SandboxProvider:
     """
 
     name = NAME
+    methods = METHODS
 
     def __init__(
         self,
@@ -157,6 +158,7 @@ def _charge_outcome(charge: Mapping[str, Any]) -> ChargeOutcome:
         reason=charge["reason"],
         last4=charge["last4"],
         brand=charge["brand"],
+        next_action=charge.get("client_secret"),
     )
 
 

@@ -75,6 +75,7 @@ class SandboxApp:
             routes=[
                 self._route("/v1/charges", self._charge),
                 self._route("/v1/charges/{id}/capture", self._capture),
+                self._route("/v1/charges/{id}/confirm", self._confirm),
                 self._route("/v1/charges/{id}/void", self._void),
                 self._route("/v1/charges/{id}/refunds", self._refund),
                 self._route("/v1/transfers", self._transfer),
@@ -135,6 +136,10 @@ class SandboxApp:
 
     async def _capture(self, request: Request) -> Response:
         return _json(self.bank.capture(_key(request), request.path_params["id"], await _read(request)))
+
+    async def _confirm(self, request: Request) -> Response:
+        secret = str(orjson.loads(await request.body() or b"{}").get("client_secret"))
+        return JSONResponse(self.bank.confirm(request.path_params["id"], secret))
 
     async def _void(self, request: Request) -> Response:
         return _json(self.bank.void(_key(request), request.path_params["id"]))

@@ -10,7 +10,7 @@ import orjson
 from server.payments.sandbox_books import Answer, Body, Refusal, SandboxBooks
 from server.payments.sandbox_cards import CARDS, TRANSFER_DELAYED, TRANSFER_REFUSED, Behaviour, Card
 
-_UNTOLD = frozenset({Behaviour.ANSWER_TWICE, Behaviour.TIME_OUT_AFTER, Behaviour.FAIL_AFTER})
+_UNTOLD = frozenset({Behaviour.ANSWER_TWICE, Behaviour.TIME_OUT_AFTER, Behaviour.FAIL_AFTER, Behaviour.NEEDS_ACTION})
 _LATE = frozenset({Behaviour.CONFIRM_LATE, Behaviour.DECLINE_LATE, Behaviour.OUT_OF_ORDER})
 
 
@@ -31,6 +31,19 @@ class SandboxBank:
     def charge(self, key: str, request: Mapping[str, Any]) -> Answer:
         """Take money by a card."""
         return self.books.once(key, {"charge": dict(request)}, lambda: self._charge(request))
+
+    def confirm(self, charge_id: str, client_secret: str) -> Body:
+        """Go on with a charge whose buyer has proved who they are, as their client tells by the secret that it got.
+
+        Raises: Refusal.
+        """
+        with self.books.transaction():
+            charge = self._of(charge_id, "charge")
+            if charge["status"] != "pending" or charge.get("client_secret") != client_secret:
+                raise Refusal(409, "nothing_to_confirm")
+            del charge["client_secret"]
+            self._decide(charge, CARDS[charge["method"]], capture=charge.pop("capture"))
+            return charge
 
     def capture(self, key: str, charge_id: str, request: Mapping[str, Any]) -> Answer:
         """Take what was authorised, or a part of it; the rest is let go."""
@@ -105,6 +118,10 @@ class SandboxBank:
         if declined or card is None:
             self.books.put(charge)
             self._tell("charge.declined", charge)
+        elif card.behaviour is Behaviour.NEEDS_ACTION:
+            charge |= {"client_secret": f"{charge['id']}_secret_{token_hex(12)}", "capture": request["capture"]}
+            self.books.put(charge)
+            self._tell("charge.pending", charge)
         elif card.behaviour in _LATE:
             self._decide_later(charge, card, capture=request["capture"])
         else:
@@ -201,10 +218,22 @@ class SandboxBank:
         }
         if behaviour is Behaviour.REFUND_FAILS:
             refund |= {"status": "failed", "reason": "account_closed"}
+        elif behaviour is Behaviour.REFUND_RETURNS and not charge.get("came_back"):
+            return self._returned(charge, refund)
         else:
             charge["refunded"] += request["amount"]
             self.books.put(charge)
         self._answer_or_later(refund, "completed")
+        return refund
+
+    def _returned(self, charge: Body, refund: Body) -> Body:
+        """Answer "completed" now; the money comes back once, as the webhook will say, and the next refund arrives."""
+        charge["came_back"] = True
+        self.books.put(charge)
+        self._tell("refund.completed", refund)
+        back = refund | {"status": "failed", "reason": "account_closed"}
+        self.books.put(back)
+        self._tell("refund.failed", back, after=self.late_seconds, known=False)
         return refund
 
     def _transfer(self, request: Mapping[str, Any], key: str) -> Body:

@@ -21,6 +21,8 @@ class Behaviour(StrEnum):
     DISPUTE = "dispute"
     REFUND_LATE = "refund_late"
     REFUND_FAILS = "refund_fails"
+    REFUND_RETURNS = "refund_returns"
+    NEEDS_ACTION = "needs_action"
 
 
 @dataclass(frozen=True)
@@ -54,6 +56,8 @@ CARDS = {
         Card("sbx_card_disputed", Behaviour.DISPUTE, "0259"),
         Card("sbx_card_refund_late", Behaviour.REFUND_LATE, "7726"),
         Card("sbx_card_refund_fails", Behaviour.REFUND_FAILS, "5126"),
+        Card("sbx_card_refund_returns", Behaviour.REFUND_RETURNS, "7734"),
+        Card("sbx_card_3ds", Behaviour.NEEDS_ACTION, "3155"),
     )
 }
 TRANSFER_DELAYED = "sbx_acct_slow"

@@ -53,6 +53,7 @@ class StripeProvider:
     """
 
     name = NAME
+    methods = METHODS
 
     def __init__(
         self,

@@ -26,12 +26,14 @@ from domain.inventory.holding import expire_reservations
 from domain.jobs import JobQueue
 from domain.kernel import SYSTEM, Principal, Work, uuid7
 from domain.payments.ledger import Ledger
-from domain.payments.paying_out import RequestPayout, request_payout
+from domain.payments.paying_out import RequestPayout
 from domain.payments.payouts import PayoutAccounts, Payouts
 from domain.payments.policy import Policies
 from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes import paying
 from domain.processes.checkout import CHECKOUT
+from domain.processes.payouts import request_payout
+from domain.tax import Calendars
 from server.payments.offline import BankTransfer, Cash
 from server.payments.routing import ProviderRouter
 from server.payments.sandbox import SandboxProvider, SandboxWebhooks
@@ -55,7 +57,7 @@ SELECT 'a payout on its way for ever', id::text FROM payments.payout WHERE tenan
 UNION ALL
 SELECT 'money set aside for no refund', p.id::text FROM payments.payment p
 WHERE p.tenant_id = :tenant AND p.refunding_minor <> (
-  SELECT coalesce(sum(r.amount_minor), 0) FROM payments.refund r WHERE r.payment_id = p.id AND r.state = 'pending')
+  SELECT coalesce(sum(r.amount_minor), 0) FROM payments.refund r WHERE r.payment_id = p.id AND r.state IN ('pending', 'returned'))
 UNION ALL
 SELECT 'money set aside for no dispute', p.id::text FROM payments.payment p
 WHERE p.tenant_id = :tenant AND p.disputed_minor <> (
@@ -279,10 +281,11 @@ async def pay_out(
     accounts: PayoutAccounts,
     payouts: Payouts,
     ledger: Ledger,
+    calendars: Calendars,
     queue: JobQueue,
 ) -> None:
     """Have earnings sent at once, where the worker would wait for the morning of its event."""
-    payout = await request_payout(command, work, policies, accounts, payouts, ledger)
+    payout = await request_payout(command, work, policies, accounts, payouts, ledger, calendars)
     await queue.defer(paying.SEND_PAYOUT, {"payout_id": str(payout.id)}, key=f"payout {payout.id}")
 
 

@@ -18,14 +18,13 @@ from domain.orders import OrderState, UpdateOrderStatus
 from domain.payments.disputes import CloseDispute
 from domain.payments.escrow import EscrowFrozen
 from domain.payments.paying_out import (
-    BeginPayout,
     CancelPayout,
     RequestPayout,
     SetPayoutAccount,
-    begin_payout,
     cancel_payout,
     set_payout_account,
 )
+from domain.payments.payouts import Payouts
 from domain.payments.releasing import ReleaseEscrow, ReviewFraud, VoidPayment, release_escrow
 from domain.processes.cancelling import CancelOrder, cancel_order
 from domain.processes.checkout import CHECKOUT, PaymentDeclined
@@ -47,6 +46,12 @@ DISPUTED = "sbx_card_disputed"
 STATES = 'SELECT state, payment_status, refunded_minor FROM orders."order" WHERE tenant_id = :tenant'
 PAYOUTS = "SELECT id, state, attempts FROM payments.payout WHERE tenant_id = :tenant"
 WAY = (OrderState.PROCESSING, OrderState.READY, OrderState.SHIPPED, OrderState.DELIVERED, OrderState.COMPLETED)
+
+
+async def begin(payout_id: UUID, payouts: Payouts) -> None:
+    found = await payouts.lock(payout_id)
+    assert found is not None
+    found.begin()
 
 
 class Died(BaseException):
@@ -252,7 +257,7 @@ class TestPayingOut:
         await paying_out(shop)
         await shop.do_jobs()
         payout = await shop.one(PAYOUTS)
-        await act(shop, begin_payout, BeginPayout(payout_id=payout.id))
+        await act(shop, begin, payout.id)
         # The first attempt's webhook comes while the second attempt is on its way.
         await shop.hear_all()
         payout = await shop.one(PAYOUTS)

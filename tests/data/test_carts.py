@@ -14,6 +14,7 @@ from data.catalog.tables import product, product_variant
 from data.database import Database
 from data.event_log import event_log
 from data.inventory import stock_level
+from data.inventory.tables import lot
 from data.orders.carts import cart, cart_share, expired
 from data.transactions import SqlTransactions
 from domain.catalog import OfferReads, Skus
@@ -25,8 +26,9 @@ from domain.orders.cart_changing import CreateCart, MergeCart, ShareCart, create
 from domain.orders.cart_finding import own_cart
 from domain.orders.cart_parts import LIFETIME, CartAccess, CartClosed, CartState
 from domain.orders.carts import Cart, CartReads, Carts
+from domain.processes.allocating import Shelves, StockedStore
 from domain.processes.carting import AddToCart, NewCartLine, UpdateCartItem, add_to_cart, update_cart_item
-from domain.tenancy import Store
+from domain.tenancy import GeoLocation, Store, StoreSetting
 
 STORE, SELLER = uuid7(), uuid7()
 
@@ -201,6 +203,46 @@ class TestAddToCart:
             await session.execute(text("UPDATE tenancy.store SET status = 'suspended'"))
         with pytest.raises(Exception, match="Only 0 of mug are available"):
             await transactions.run(add_to_cart, two_lines(), work)
+
+
+class TestStocked:
+    async def test_says_in_one_statement_who_could_send_and_by_which_strategy(
+        self, transactions: SqlTransactions, database: Database, work: Work, market: dict[str, UUID]
+    ) -> None:
+        owned = {"tenant_id": work.tenant_id, "version": 1}
+        far = uuid7()
+        day = datetime(2026, 1, 5, tzinfo=UTC)
+        async with database.session(work.tenant_id) as session:
+            session.add(Store(id=far, **owned, code="far", name="Far", latitude=45.4, longitude=-75.7))
+            shelf = {"product_id": market["mug"], "reserved": 1, "reorder_point": 0, "reorder_quantity": 0}
+            await session.execute(
+                insert(stock_level).values(id=uuid7(), **owned, store_id=far, sku="mug", on_hand=3, **shelf)
+            )
+            for number, remaining in enumerate((0, 2)):
+                await session.execute(
+                    insert(lot).values(
+                        id=uuid7(), tenant_id=work.tenant_id, store_id=far, sku="mug", batch_lot=f"L{number}",
+                        quantity_received=5, quantity_remaining=remaining, received_at=day + timedelta(days=number),
+                    )
+                )  # fmt: skip
+
+        async def stocked(sku: str, shelves: Shelves) -> Any:
+            return await shelves.stocked(sku)
+
+        with counted(database) as statements:
+            strategy, found = await transactions.run(stocked, "mug", work)
+        assert len([each for each in statements if "inventory.lot" in each]) == 1
+        assert strategy == "fewest_parcels"
+        assert {each.store_id: each for each in found} == {
+            market["store"]: StockedStore(store_id=market["store"], available=100),
+            far: StockedStore(
+                store_id=far, available=2, oldest=day + timedelta(days=1), location=GeoLocation(45.4, -75.7)
+            ),
+        }
+        async with database.session(work.tenant_id) as session:
+            session.add(StoreSetting(**owned, store_id=None, key="allocation_strategy", value="oldest_lot_first"))
+        strategy, _ = await transactions.run(stocked, "mug", work)
+        assert strategy == "oldest_lot_first"
 
 
 class TestCarts:

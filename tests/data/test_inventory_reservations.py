@@ -16,7 +16,6 @@ from data.inventory import journal, lot, reservation, stock_level
 from data.transactions import SqlTransactions
 from domain.inventory import (
     AdjustStock,
-    AllocationSource,
     CommitStock,
     ConsumeStock,
     HeldStock,
@@ -346,21 +345,6 @@ class TestReservationReads:
         assert await listed(state=ReservationState.ACTIVE) == [(second.order_id, 2)]
         assert await listed(order_id=first.order_id) == [(first.order_id, 0)]
         await reads.close()
-
-
-class TestAllocationSource:
-    async def test_says_where_skus_lie_in_one_statement(
-        self, transactions: SqlTransactions, database: Database, work: Work, stock: Stock
-    ) -> None:
-        await stock(mug=9, pot=1)
-        await stock(OTHER_STORE, mug=2)
-        await transactions.run(reserve_stock, wish(1, "pot"), work)
-
-        async def sites(command: list[str], source: AllocationSource) -> list[Any]:
-            return [*await source.sites(command)]
-
-        found = await transactions.run(sites, ["mug", "pot"], work)
-        assert {site.store_id: dict(site.available) for site in found} == {STORE: {"mug": 9}, OTHER_STORE: {"mug": 2}}
 
 
 class TestHearing:

@@ -14,7 +14,6 @@ from data.transactions import SqlTransactions
 from domain.kernel import AlreadyExists, InvalidInput, NotFound, Principal, Work, uuid7
 from domain.money import Money
 from domain.payments import (
-    BeginPayout,
     CloseDispute,
     CompletePayout,
     CompleteRefund,
@@ -37,6 +36,7 @@ from domain.payments import (
     PaymentReads,
     Payments,
     PaymentState,
+    Payouts,
     PayoutTooSmall,
     ProcessSettlement,
     ProviderReport,
@@ -52,26 +52,23 @@ from domain.payments import (
     Split,
     UpdatePayoutPolicy,
     apply_report,
-    begin_payout,
     close_dispute,
     complete_payout,
     complete_refund,
     create_settlement,
     delete_payment_method,
-    fail_payout,
     fail_refund,
     open_dispute,
     process_settlement,
     release_escrow,
-    request_payout,
     request_refund,
     run_reconciliation,
     save_payment_method,
-    schedule_payouts,
     set_payout_account,
     settle_capture,
     update_payout_policy,
 )
+from domain.processes.payouts import fail_payout, request_payout, schedule_payouts
 
 CARD = Method(kind=MethodKind.CARD, provider="sandbox", token="tok_ok", fingerprint="card-1")
 
@@ -322,6 +319,12 @@ async def earn(transactions: SqlTransactions, work: Work) -> tuple[Sale, Work]:
     return wanted, seller
 
 
+async def begin(payout_id: UUID, payouts: Payouts) -> None:
+    found = await payouts.lock(payout_id)
+    assert found is not None
+    found.begin()
+
+
 class TestPayout:
     async def test_takes_what_is_due_once_however_many_ask(
         self, transactions: SqlTransactions, database: Database, work: Work
@@ -341,7 +344,7 @@ class TestPayout:
     async def test_is_paid_once(self, transactions: SqlTransactions, database: Database, work: Work) -> None:
         await earn(transactions, work)
         (made,) = await transactions.run(schedule_payouts, SchedulePayouts(), work)
-        await transactions.run(begin_payout, BeginPayout(payout_id=made.id), work)
+        await transactions.run(begin, made.id, work)
         command = CompletePayout(payout_id=made.id, reference="tr_1", fee=cad(25))
         await asyncio.gather(*(transactions.run(complete_payout, command, work) for _ in range(5)))
         assert await books(database, work) == {
@@ -358,7 +361,7 @@ class TestPayout:
         await earn(transactions, work)
         (made,) = await transactions.run(schedule_payouts, SchedulePayouts(), work)
         for _ in range(5):
-            await transactions.run(begin_payout, BeginPayout(payout_id=made.id), work)
+            await transactions.run(begin, made.id, work)
             last = await transactions.run(fail_payout, FailPayout(payout_id=made.id, failure="closed"), work)
         assert last.state == "cancelled"
         assert (await books(database, work))["seller_payable"] == -90_00

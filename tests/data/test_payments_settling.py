@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +12,9 @@ from sqlalchemy import select, text
 
 from data.database import Database
 from data.event_log import event_log
-from data.payments.tables import payout
+from data.payments.tables import payout, payout_account
 from data.transactions import SqlTransactions
-from domain.kernel import Envelope, InvalidStateTransition, Work, uuid7
+from domain.kernel import Envelope, InvalidInput, InvalidStateTransition, Work, uuid7
 from domain.money import Money
 from domain.payments import (
     EscrowHolds,
@@ -36,10 +36,11 @@ from domain.payments.hearing import (
     on_escrow_released,
     on_order_completed,
     on_orders_created,
-    schedule_daily_payouts,
     watch_payments,
 )
 from domain.payments.providers import ChargeOutcome, ChargeRequest, ChargeStatus, PaymentProvider, ProviderRefused
+from domain.processes.payouts import schedule_daily_payouts
+from domain.processes.payouts import set_payout_account as place_account
 from domain.processes.settling import (
     CapturePayment,
     RefundPaymentInput,
@@ -47,6 +48,7 @@ from domain.processes.settling import (
     refund_payment,
     void_payment,
 )
+from domain.tax import AddHoliday, add_holiday
 
 CARD = Method(kind=MethodKind.CARD, provider="sandbox", token="tok_ok")
 TOTAL = Money(50_00, "CAD")
@@ -221,6 +223,55 @@ class TestEscrowReleased:
         async with database.session(work.tenant_id) as session:
             rows = (await session.execute(select(payout.c.amount_minor, payout.c.scheduled_for))).all()
         assert [(row.amount_minor, str(row.scheduled_for)) for row in rows] == [(45_00, "2026-01-06")]
+
+    @pytest.mark.parametrize(
+        ("place", "days"),
+        [
+            # Good Friday, which Ontario rests on and then the weekend; Easter Monday is a day like any other there.
+            (None, ["2026-04-06"]),
+            ("CA-ON", ["2026-04-06"]),
+            # Germany rests on Monday as well.
+            ("DE", ["2026-04-07"]),
+            ("US", ["2026-04-03"]),
+        ],
+    )
+    async def test_waits_for_a_business_day_of_the_seller(
+        self, till: SqlTransactions, database: Database, work: Work, place: str | None, days: list[str]
+    ) -> None:
+        payment = await till.run(buy, None, work)
+        (seller_id,) = [split.seller_id for split in payment.splits]
+        account = SetPayoutAccount(
+            seller_id=seller_id, currency="CAD", provider="sandbox", destination="acct_1", place=place
+        )
+        await till.run(place_account, account, work)
+        await till.run(on_order_completed, heard("order.completed", work, payment.order_id, work.now), work)
+        await till.run(schedule_daily_payouts, {}, replace(work, now=datetime(2026, 4, 2, 6, tzinfo=UTC)))
+        async with database.session(work.tenant_id) as session:
+            assert [str(row.scheduled_for) for row in await session.execute(select(payout.c.scheduled_for))] == days
+
+    async def test_waits_for_the_end_of_a_holiday_of_the_tenants_own(
+        self, till: SqlTransactions, database: Database, work: Work
+    ) -> None:
+        payment = await till.run(buy, None, work)
+        (seller_id,) = [split.seller_id for split in payment.splits]
+        account = SetPayoutAccount(seller_id=seller_id, currency="CAD", provider="sandbox", destination="acct_1")
+        await till.run(place_account, account, work)
+        await till.run(add_holiday, AddHoliday(country="CA", day=date(2026, 1, 6), name="Stocktaking"), work)
+        await till.run(on_order_completed, heard("order.completed", work, payment.order_id, work.now), work)
+        await till.run(schedule_daily_payouts, {}, replace(work, now=datetime(2026, 1, 5, 6, tzinfo=UTC)))
+        async with database.session(work.tenant_id) as session:
+            assert [str(row.scheduled_for) for row in await session.execute(select(payout.c.scheduled_for))] == [
+                "2026-01-07"
+            ]
+
+    async def test_knows_no_place_that_is_none(self, till: SqlTransactions, database: Database, work: Work) -> None:
+        account = SetPayoutAccount(
+            seller_id=uuid7(), currency="CAD", provider="sandbox", destination="acct_1", place="CA-XX"
+        )
+        with pytest.raises(InvalidInput):
+            await till.run(place_account, account, work)
+        async with database.session(work.tenant_id) as session:
+            assert (await session.execute(select(payout_account.c.id))).all() == []
 
 
 async def hear_all(envelopes: Sequence[Envelope], till: SqlTransactions, work: Work) -> None:

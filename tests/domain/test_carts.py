@@ -7,11 +7,13 @@ from uuid import UUID
 import pytest
 
 from domain.catalog import Offer
-from domain.inventory import InsufficientStock
+from domain.inventory import AllocationStrategy, InsufficientStock
 from domain.kernel import NOBODY, InvalidInput, NotFound, Principal, Unauthenticated, Work, uuid7
 from domain.money import CurrencyMismatch, Money
+from domain.orders import DeliveryAddress, DeliveryMethod
 from domain.orders.cart_abandonment import due_after
 from domain.orders.cart_changing import MergeCart, merge_cart
+from domain.orders.cart_checkout import CheckoutPlan, CheckoutStep
 from domain.orders.cart_finding import begin_cart, editable_cart, give_cart_back, own_cart
 from domain.orders.cart_parts import (
     LIFETIME,
@@ -29,12 +31,12 @@ from domain.orders.cart_parts import (
 )
 from domain.orders.carts import Cart
 from domain.pricing import ActiveCode, CodeTerms, DiscountKind, Facts, QuoteRequest, UnknownDiscountCode
+from domain.processes.allocating import Shelf, StockedStore
 from domain.processes.carting import (
     AddToCart,
     ApplyPromoCode,
     NewCartLine,
     RefusedCode,
-    Shelf,
     UpdateCartItem,
     add_to_cart,
     apply_promo_code,
@@ -145,9 +147,18 @@ class FakeShelves:
 
     def __init__(self, *shelves: Shelf) -> None:
         self.known = shelves
+        self.strategy = AllocationStrategy.FEWEST_PARCELS
+        self.oldest: dict[UUID, datetime] = {}
 
     async def of_skus(self, skus: list[str]) -> list[Shelf]:
         return [shelf for shelf in self.known if shelf.sku in skus]
+
+    async def stocked(self, sku: str) -> tuple[AllocationStrategy, list[StockedStore]]:
+        return self.strategy, [
+            StockedStore(store_id=each.store_id, available=each.available, oldest=self.oldest.get(each.store_id))
+            for each in self.known
+            if each.sku == sku
+        ]
 
 
 def shelf(units: int, sku: str = "mug", store_id: UUID = STORE) -> Shelf:
@@ -442,6 +453,83 @@ class TestAddToCart:
         elsewhere = AddToCart(lines=[NewCartLine(sku="mug", store_id=uuid7())])
         with pytest.raises(InsufficientStock):
             await add_to_cart(elsewhere, work(), FakeSkus(offer()), shelves, FakeCarts())
+
+
+ADDRESS = DeliveryAddress(street_line1="1 Elm", city="Ottawa", country="CA")
+
+
+class TestCheckoutPlan:
+    def test_says_what_is_missing_in_the_order_of_asking(self) -> None:
+        empty = cart(user_id=None)
+        assert empty.missing == ("lines", "delivery", "address", "contact", "payment")
+        empty.put(goods(), 1, NOW)
+        plan = CheckoutPlan(delivery_method=DeliveryMethod.PICKUP, email="a@example.com", payment_method="cash")
+        empty.settle(CheckoutStep.PAYMENT, plan, NOW)
+        assert empty.missing == ()
+        assert events(empty)[-1] == "cart.checkout_changed"
+
+    def test_is_filled_from_an_earlier_one_and_takes_its_payment_as_a_whole(self) -> None:
+        earlier = CheckoutPlan(address=ADDRESS, email="a@example.com", payment_method="card", payment_token="tok_1")
+        later = CheckoutPlan(email="b@example.com", notes="ring")
+        assert later.over(earlier) == replace(earlier, email="b@example.com", notes="ring")
+        paying = replace(later, payment_method="cash", points=3)
+        assert paying.over(earlier) == replace(paying, address=ADDRESS)
+
+    def test_goes_with_what_was_in_the_cart(self) -> None:
+        filled = cart((goods(), 1))
+        filled.settle(CheckoutStep.ADDRESS, CheckoutPlan(address=ADDRESS), NOW)
+        filled.clear(NOW)
+        assert filled.checkout == CheckoutPlan()
+
+    def test_of_a_closed_or_expired_cart_stays_as_it_is(self) -> None:
+        sold, old = cart((goods(), 1)), cart((goods(), 1))
+        sold.convert(uuid7(), NOW)
+        with pytest.raises(CartClosed):
+            sold.settle(CheckoutStep.ADDRESS, CheckoutPlan(address=ADDRESS), NOW)
+        with pytest.raises(CartExpired):
+            old.settle(CheckoutStep.ADDRESS, CheckoutPlan(address=ADDRESS), NOW + LIFETIME)
+        assert (sold.checkout, old.checkout) == (CheckoutPlan(), CheckoutPlan())
+
+    def test_comes_back_with_the_goods_of_an_order_that_came_to_nothing(self) -> None:
+        ordered, begun, order_id = cart((goods(), 1)), cart((goods("cup"), 1)), uuid7()
+        ordered.settle(CheckoutStep.ADDRESS, CheckoutPlan(address=ADDRESS, notes="ring"), NOW)
+        ordered.convert(order_id, NOW)
+        begun.settle(CheckoutStep.CONTACT, CheckoutPlan(notes="knock"), NOW)
+        begun.take_back(ordered, order_id, NOW)
+        assert begun.checkout == CheckoutPlan(address=ADDRESS, notes="knock")
+
+
+class TestSeveralStores:
+    async def test_send_together_what_none_of_them_has(self) -> None:
+        other, third = uuid7(), uuid7()
+        shelves = FakeShelves(shelf(4), shelf(3, store_id=other), shelf(5, store_id=third))
+        carts = FakeCarts()
+        command = AddToCart(lines=[NewCartLine(sku="mug", quantity=9)])
+        filled = await add_to_cart(command, work(), FakeSkus(offer()), shelves, carts)
+        # Two parcels are enough.
+        assert sorted((line.store_id, line.quantity) for line in filled.lines) == sorted([(STORE, 4), (third, 5)])
+        with pytest.raises(InsufficientStock) as refusal:
+            await add_to_cart(replace(command, lines=[NewCartLine(sku="mug", quantity=4)]), work(),
+                              FakeSkus(offer()), shelves, carts)  # fmt: skip
+        assert (refusal.value.requested, refusal.value.available, filled.units) == (4, 3, 9)
+
+    async def test_are_chosen_as_the_tenant_has_settled(self) -> None:
+        other = uuid7()
+        shelves = FakeShelves(shelf(4), shelf(3, store_id=other))
+        shelves.strategy = AllocationStrategy.OLDEST_LOT_FIRST
+        shelves.oldest = {STORE: NOW, other: NOW - timedelta(days=9)}
+        command = AddToCart(lines=[NewCartLine(sku="mug", quantity=5)])
+        filled = await add_to_cart(command, work(), FakeSkus(offer()), shelves, FakeCarts())
+        assert [(line.store_id, line.quantity) for line in filled.lines] == [(other, 3), (STORE, 2)]
+
+    async def test_stand_aside_for_the_store_that_is_named(self) -> None:
+        shelves = FakeShelves(shelf(4), shelf(3, store_id=uuid7()))
+        carts = FakeCarts()
+        command = AddToCart(lines=[NewCartLine(sku="mug", quantity=5, store_id=STORE)])
+        with pytest.raises(InsufficientStock) as refusal:
+            await add_to_cart(command, work(), FakeSkus(offer()), shelves, carts)
+        assert refusal.value.available == 4
+        assert all(not each.lines for each in carts.known.values())
 
 
 class TestUpdateCartItem:

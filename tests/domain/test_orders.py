@@ -447,13 +447,28 @@ class TestRefund:
         order.note_refund(cad(1500), at(), refund_id=uuid7())
         assert (order.payment_status, order.refunded_minor) == (PaymentStatus.REFUNDED, 2000)
 
+    def test_that_came_back_is_owed_again_and_may_be_noted_again(self) -> None:
+        order, first, second = delivered(), uuid7(), uuid7()
+        order.note_refund_returned(cad(500), at(), refund_id=first)
+        assert (order.payment_status, order.refunded_minor) == (PaymentStatus.PAID, 0)
+        order.note_refund(cad(500), at(), refund_id=first)
+        order.note_refund(cad(1500), at(), refund_id=second)
+        for _ in range(2):
+            order.note_refund_returned(cad(500), at(), refund_id=first)
+        assert (order.payment_status, order.refunded_minor) == (PaymentStatus.PARTIAL_REFUND, 1500)
+        order.note_refund_returned(cad(1500), at(), refund_id=second)
+        assert (order.payment_status, order.refundable) == (PaymentStatus.PAID, cad(2000))
+        order.note_refund(cad(500), at(), refund_id=first)
+        assert (order.payment_status, order.refunded_minor) == (PaymentStatus.PARTIAL_REFUND, 500)
+
 
 class TestReplay:
     def test_gives_the_same_order_from_its_events_as_from_a_snapshot(self) -> None:
         order = delivered(line(), line(sku="BOWL", seller_id=OTHER_SELLER, discount=3, tax=7), fee=99, codes=("A",))
         asked = order.request_return(returning(order, 1), "broken", None, at())
         order.accept_return(asked.id, at())
-        order.note_refund(cad(1000), at(), refund_id=uuid7())
+        order.note_refund(cad(1000), at(), refund_id=(back := uuid7()))
+        order.note_refund_returned(cad(1000), at(), refund_id=back)
         stored = [(each.event.name, to_json(each.event), each.version) for each in order.release_events()]
         blank = Order(id=order.id, tenant_id=UUID(int=0))
         blank.replay(Recorded(from_json(data, EVENTS[name]), version) for name, data, version in stored)

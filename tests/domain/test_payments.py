@@ -169,13 +169,6 @@ class TestEscrow:
 
 
 class TestPolicy:
-    def test_pays_out_within_three_business_days(self) -> None:
-        friday = date(2026, 1, 2)
-        assert POLICY.payout_day(friday) == date(2026, 1, 5)
-        assert POLICY.payout_day(friday, frozenset({date(2026, 1, 5)})) == date(2026, 1, 6)
-        slow = PaymentPolicy(tenant_id=WORK.tenant_id, payout_delay_days=3)
-        assert slow.payout_day(friday) == date(2026, 1, 7)
-
     @pytest.mark.parametrize(
         "change", [{"commission_rate": Decimal("0.91")}, {"payout_delay_days": 4}, {"payout_minimum_minor": 0}]
     )

@@ -17,13 +17,11 @@ from domain.kernel import (
 from domain.tenancy import (
     STORES_OF_TIER,
     ActivateStore,
-    ChannelDisabled,
     CreateStore,
     CreateTenant,
     GeoLocation,
     LicenceExpired,
     OpeningSpan,
-    SalesChannel,
     Store,
     StoreLimitReached,
     StoreSetting,
@@ -207,16 +205,6 @@ class TestStore:
         made.suspend(SuspensionCause.LICENCE)
         made.lift_tenant_suspension(NOW)
         assert made.status is StoreStatus.SUSPENDED
-
-    def test_serves_only_channels_that_are_on(self):
-        made = store(pickup_enabled=True)
-        with pytest.raises(ChannelDisabled):
-            made.require_channel(SalesChannel.PICKUP)
-        made.activate(NOW.date())
-        made.require_channel(SalesChannel.PICKUP)
-        with pytest.raises(ChannelDisabled) as refusal:
-            made.require_channel(SalesChannel.DELIVERY)
-        assert refusal.value.channel == "delivery"
 
     def test_moves_and_loses_its_place(self):
         made = store(location=TORONTO)

@@ -7,7 +7,14 @@ from uuid import UUID
 
 from domain.kernel import NOBODY, Work, uuid7
 from domain.money import Money
-from domain.payments import CreateSettlement, OpenDispute, create_settlement, open_dispute
+from domain.payments import (
+    CreateSettlement,
+    OpenDispute,
+    ReturnRefund,
+    create_settlement,
+    open_dispute,
+    return_refund,
+)
 from tests.orders import Place, place
 from tests.schema.keys import STREET
 
@@ -76,7 +83,7 @@ async def _order(market: Any) -> None:
     keys = market.keys
     # The few cards of the sandbox are everybody's, which the rules against fraud would have somebody look at.
     await market.make("updatePayoutPolicy", reviewScore=100, rejectScore=101)
-    await market.make("adjustStock", storeId=keys["store"], sku=keys["sku"], change=5_000)
+    await _once(market, "adjustStock", storeId=keys["store"], sku=keys["sku"], change=5_000)
     await market.make("addToCart", lines=[{"sku": keys["sku"], "quantity": 4}])
     order = await _once(market, "checkout", address=STREET, paymentToken="sbx_card_ok")
     payments = await market.ask(
@@ -108,6 +115,11 @@ async def _money(market: Any) -> None:
     await _once(market, "releaseEscrow", orderId=keys["order"])
     await market.make("setPayoutAccount", currency="CAD", provider="sandbox", destination="acct_1")
     payout = await _once(market, "requestPayout", currency="CAD")
+    refund = await _once(
+        market, "refundPayment", paymentId=keys["payment"], amount={"amountMinor": 1, "currency": "CAD"}
+    )
+    came_back = ReturnRefund(refund_id=UUID(refund["id"]), failure="account_closed")
+    await market.services.transactions.run(return_refund, came_back, _work(market))
     method = await market.make(
         "savePaymentMethod", provider="sandbox", token="sbx_card_ok", kind="CARD", brand="visa", last4="4242"
     )
@@ -126,6 +138,7 @@ async def _money(market: Any) -> None:
     settled = await market.services.transactions.run(create_settlement, day, later)
     keys |= {
         "payout": payout["id"],
+        "refund": refund["id"],
         "payment_method": method["id"],
         "reconciliation": run["id"],
         "discrepancy": wrong["nodes"][0]["id"],

@@ -179,7 +179,8 @@ async def _goods(market: Marketplace, mark: str) -> None:
         "createAccessory", name="Shade", sku=f"SHADE-{mark}", categoryId=shades["id"], retailPrice=price
     )
     await market.make("publishProduct", id=shade["id"])
-    stocked = await market.make("adjustStock", storeId=keys["store"], sku=sku, change=5)
+    shelf = {"storeId": keys["store"], "sku": sku, "change": 5}
+    stocked = await market.do("adjustStock", None, input=shelf, idempotencyKey=str(uuid7()))
     keys |= {
         "root_category": root["id"],
         "category": leaf["id"],

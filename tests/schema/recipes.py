@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.schema import buying_recipes as buying
-from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keys_in
+from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keyed, keys_in
 from tests.schema.keys import taking as _input
 
 SPARE_SKUS = tuple(f"spare_sku_{number}" for number in range(1, 8))
@@ -154,7 +154,7 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "lowStockItems": {"storeId": STORE},
     "checkStock": {"sku": SKU, "quantity": 1, "storeId": STORE},
     "inventoryTransactions": {"storeId": STORE, "sku": SKU},
-    "adjustStock": _input(storeId=STORE, sku=SKU, change=1),
+    "adjustStock": keyed(storeId=STORE, sku=SKU, change=1),
     "updateStockThresholds": _input(storeId=STORE, sku=SKU, reorderPoint=1, reorderQuantity=2),
     # reviews
     "review": {"id": Key("review")},

@@ -192,7 +192,8 @@ async def call(market: Marketplace, text: str, arguments: dict[str, Any], who: P
 class TestASeller:
     """Whose permissions hold where they work, and for what is theirs."""
 
-    ADJUST = """mutation($store: ID!, $sku: String!) { adjustStock(input: {storeId: $store, sku: $sku, change: 3}) {
+    ADJUST = """mutation($store: ID!, $sku: String!) { adjustStock(
+      input: {storeId: $store, sku: $sku, change: 3}, idempotencyKey: $sku) {
       __typename ... on StockLevel { onHand } ... on Error { code } } }"""
     RENAME = """mutation($id: ID!) { updateProduct(input: {id: $id, name: "Mine"}) {
       __typename ... on Product { name } ... on Error { code } } }"""

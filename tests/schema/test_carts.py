@@ -16,7 +16,8 @@ CART = """fragment Whole on Cart {
   lines { id sku name variantName quantity price { amountMinor } subtotal { amountMinor } product { name } store { id } }
 }"""
 ADJUST = """mutation($store: ID!, $sku: String!, $change: Int!) {
-  adjustStock(input: {storeId: $store, sku: $sku, change: $change}) { __typename } }"""
+  adjustStock(input: {storeId: $store, sku: $sku, change: $change}, idempotencyKey: $sku) {
+    __typename } }"""
 ADD = (
     CART
     + """mutation($input: AddToCartInput!, $key: String) { addToCart(input: $input, idempotencyKey: $key) {

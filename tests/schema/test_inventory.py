@@ -4,7 +4,7 @@ from uuid import UUID
 from domain.kernel import NOBODY, Principal, uuid7
 
 ADJUST = """
-mutation Adjust($store: ID!, $sku: String!, $change: Int!, $key: String) {
+mutation Adjust($store: ID!, $sku: String!, $change: Int!, $key: String! = "once") {
   adjustStock(input: {storeId: $store, sku: $sku, change: $change}, idempotencyKey: $key) {
     __typename
     ... on StockLevel { onHand available version isLow }
@@ -31,7 +31,7 @@ class TestAdjustStock:
     async def test_answers_a_repeated_request_with_what_it_said_first(self, graph: Any, goods: Any) -> None:
         request = {"store": goods.store, "sku": goods.sku, "change": 7, "key": "k1"}
         first = await graph(ADJUST, request)
-        await graph(ADJUST, {**request, "key": None})
+        await graph(ADJUST, {**request, "key": "k2"})
         again = await graph(ADJUST, request)
         assert again.data == first.data
         other = await graph(ADJUST, {**request, "change": 8})
@@ -41,7 +41,7 @@ class TestAdjustStock:
 
     async def test_refuses_to_take_more_than_there_is(self, graph: Any, goods: Any) -> None:
         await graph(ADJUST, {"store": goods.store, "sku": goods.sku, "change": 2})
-        answer = await graph(ADJUST, {"store": goods.store, "sku": goods.sku, "change": -3})
+        answer = await graph(ADJUST, {"store": goods.store, "sku": goods.sku, "change": -3, "key": "k2"})
         assert answer.data["adjustStock"] == {
             "__typename": "InsufficientStock",
             "code": "INSUFFICIENT_STOCK",
@@ -87,7 +87,7 @@ class TestAdjustStock:
 class TestStockLevels:
     async def test_are_listed_page_by_page_with_two_statements_at_most(self, graph: Any, goods: Any) -> None:
         await graph(ADJUST, {"store": goods.store, "sku": goods.sku, "change": 1})
-        await graph(ADJUST, {"store": goods.store, "sku": goods.variant_sku, "change": 2})
+        await graph(ADJUST, {"store": goods.store, "sku": goods.variant_sku, "change": 2, "key": "k2"})
         document = """
         query Levels($store: ID!, $after: String) {
           stockLevels(storeId: $store, first: 1, after: $after) {

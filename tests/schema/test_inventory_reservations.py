@@ -144,7 +144,8 @@ class TestLots:
     async def test_lose_their_oldest_units_when_stock_is_adjusted(self, graph: Any, goods: Any) -> None:
         await receive(graph, goods, 3, batchLot="b1")
         document = """mutation($store: ID!, $sku: String!) {
-          adjustStock(input: {storeId: $store, sku: $sku, change: -2, kind: DAMAGE}) { __typename } }"""
+          adjustStock(
+            input: {storeId: $store, sku: $sku, change: -2, kind: DAMAGE}, idempotencyKey: "once") { __typename } }"""
         await graph(document, {"store": goods.store, "sku": goods.sku})
         document = """query($store: ID!, $sku: String!) {
           batches(storeId: $store, sku: $sku) { nodes { quantityReceived quantityRemaining } } }"""

@@ -336,7 +336,7 @@ class TestReorder:
         self, graph: Any, order: Placing, people: People, goods: Any
     ) -> None:
         stock = """mutation($store: ID!, $sku: String!) {
-          adjustStock(input: {storeId: $store, sku: $sku, change: 1}) { __typename } }"""
+          adjustStock(input: {storeId: $store, sku: $sku, change: 1}, idempotencyKey: $sku) { __typename } }"""
         await graph(stock, {"store": goods.store, "sku": goods.sku})
         placed = await order(skus=(goods.sku, "bowl"))
         document = """mutation($id: ID!) { reorder(input: {orderId: $id}) {

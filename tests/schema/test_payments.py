@@ -1,9 +1,13 @@
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import select
 
+from data.event_log import event_log
+from data.payments.tables import provider_credential
 from data.transactions import SqlTransactions
 from domain.kernel import Principal, Work, uuid7
 from domain.money import Money
@@ -18,12 +22,15 @@ from domain.payments import (
     Payment,
     Payments,
     ReleaseEscrow,
+    ReturnRefund,
     Split,
     open_dispute,
     release_escrow,
+    return_refund,
     settle_capture,
 )
 from domain.payments.fraud import Decision
+from domain.tenancy import Cipher
 from resolvers.kernel import Context
 
 CARD = Method(kind=MethodKind.CARD, provider="sandbox", token="tok_ok", brand="visa", last4="4242")
@@ -157,6 +164,14 @@ class TestRefundPayment:
         assert again.data == first.data
         assert (await books(graph))["REFUNDS"] == -30_00
 
+    async def test_gives_one_answer_to_one_key_however_many_ask_at_once(self, graph: Any, buy: Buy) -> None:
+        made = await buy()
+        request = {"id": str(made.id), "amount": 30_00, "key": "r1"}
+        answers = await asyncio.gather(*(graph(REFUND, request) for _ in range(8)))
+        assert [each.data for each in answers] == [answers[0].data] * 8
+        assert answers[0].data["refundPayment"]["state"] == "PENDING"
+        assert (await books(graph))["REFUNDS"] == -30_00
+
     async def test_refuses_more_than_was_paid(self, graph: Any, buy: Buy) -> None:
         made = await buy()
         answer = await graph(REFUND, {"id": str(made.id), "amount": 118_01, "key": "r2"})
@@ -182,9 +197,52 @@ class TestRefundPayment:
         assert "REFUNDS" not in await books(graph)
 
 
+RETRY = """
+mutation($id: ID!, $key: String!) {
+  retryRefund(input: {refundId: $id}, idempotencyKey: $key) {
+    __typename ... on Refund { state attempts } ... on Error { code }
+  }
+}
+"""
+RETURNED = "{ returnedRefunds(first: 10) { totalCount nodes { id state attempts failure amount { amountMinor } } } }"
+
+
+class TestReturnedRefunds:
+    async def test_wait_for_somebody_who_has_them_sent_again(
+        self, graph: Any, buy: Buy, transactions: SqlTransactions, work: Work
+    ) -> None:
+        made = await buy()
+        first, second = [
+            (await graph(REFUND, {"id": str(made.id), "amount": 30_00, "key": key})).data["refundPayment"]["id"]
+            for key in ("r1", "r2")
+        ]
+        for each in (first, second):
+            back = ReturnRefund(refund_id=UUID(each), failure="account_closed")
+            await transactions.run(return_refund, back, work)
+        listed = await graph(RETURNED)
+        assert [(each["id"], each["state"], each["failure"]) for each in listed.data["returnedRefunds"]["nodes"]] == [
+            (first, "RETURNED", "account_closed"), (second, "RETURNED", "account_closed"),
+        ]  # fmt: skip
+        assert (listed.data["returnedRefunds"]["totalCount"], listed.statements) == (2, 2)
+        tries = [await graph(RETRY, {"id": first, "key": "again"}) for _ in range(2)]
+        assert [each.data["retryRefund"] for each in tries] == [
+            {"__typename": "Refund", "state": "PENDING", "attempts": 1}
+        ] * 2
+        refused = await graph(RETRY, {"id": first, "key": "another"})
+        assert refused.data["retryRefund"]["code"] == "INVALID_STATE_TRANSITION"
+        assert [each["id"] for each in (await graph(RETURNED)).data["returnedRefunds"]["nodes"]] == [second]
+        # Nothing has arrived, and both are owed.
+        assert (await books(graph))["REFUNDS"] == -60_00
+
+    async def test_are_not_for_buyers(self, graph: Any, tenant_id: UUID) -> None:
+        buyer = person(BUYER, tenant_id)
+        assert (await graph(RETURNED, principal=buyer)).codes == ["FORBIDDEN"]
+        assert (await graph(RETRY, {"id": str(uuid7()), "key": "k"}, principal=buyer)).codes == ["FORBIDDEN"]
+
+
 REVIEW = """
-mutation($id: ID!, $approve: Boolean!) {
-  reviewFraud(input: {paymentId: $id, approve: $approve}) {
+mutation($id: ID!, $approve: Boolean!, $key: String! = "once") {
+  reviewFraud(input: {paymentId: $id, approve: $approve}, idempotencyKey: $key) {
     __typename ... on Payment { state failureReason } ... on Error { code }
   }
 }
@@ -198,9 +256,9 @@ class TestFraudQueue:
         assert queue.data["fraudQueue"]["totalCount"] == 2
         approved = await graph(REVIEW, {"id": str(first.id), "approve": True})
         assert approved.data["reviewFraud"] == {"__typename": "Payment", "state": "PENDING", "failureReason": None}
-        refused = await graph(REVIEW, {"id": str(second.id), "approve": False})
+        refused = await graph(REVIEW, {"id": str(second.id), "approve": False, "key": "2"})
         assert refused.data["reviewFraud"]["state"] == "FAILED"
-        again = await graph(REVIEW, {"id": str(second.id), "approve": True})
+        again = await graph(REVIEW, {"id": str(second.id), "approve": True, "key": "3"})
         assert again.data["reviewFraud"]["code"] == "INVALID_STATE_TRANSITION"
 
 
@@ -346,6 +404,89 @@ class TestDisputes:
         }
         listed = await graph("{ paymentDisputes { nodes { reference amount { amountMinor } } } }")
         assert listed.data["paymentDisputes"]["nodes"] == [{"reference": "dp_1", "amount": {"amountMinor": 118_00}}]
+
+
+PROVIDERS = "{ paymentProviders { name methods isActive hasCredentials credentialsChangedAt } }"
+CONFIGURE = """
+mutation($input: ConfigureProviderInput!) {
+  configureProvider(input: $input) {
+    __typename ... on PaymentProvider { name isActive hasCredentials } ... on Error { code }
+  }
+}
+"""
+EXCHANGE = """
+mutation($input: UpdateProviderCredentialsInput!) {
+  updateProviderCredentials(input: $input) {
+    __typename ... on PaymentProvider { name isActive hasCredentials } ... on Error { code }
+  }
+}
+"""
+
+
+class TestProviders:
+    async def test_are_taken_out_of_use_for_one_tenant(
+        self, graph: Any, services: Any, tenant_id: UUID, make_tenant: Any, transactions: SqlTransactions, work: Work
+    ) -> None:
+        before = (await graph(PROVIDERS)).data["paymentProviders"]
+        assert {each["name"]: each["isActive"] for each in before} == {
+            "sandbox": True, "bank_transfer": True, "cash": True,
+        }  # fmt: skip
+        answer = await graph(CONFIGURE, {"input": {"provider": "cash", "isActive": False}})
+        assert answer.data["configureProvider"] == {
+            "__typename": "PaymentProvider", "name": "cash", "isActive": False, "hasCredentials": False,
+        }  # fmt: skip
+        after = (await graph(PROVIDERS)).data["paymentProviders"]
+        assert [each["name"] for each in after if not each["isActive"]] == ["cash"]
+        elsewhere = await graph(PROVIDERS, tenant=make_tenant())
+        assert all(each["isActive"] for each in elsewhere.data["paymentProviders"])
+        again = await graph(CONFIGURE, {"input": {"provider": "cash"}})
+        assert again.data["configureProvider"]["isActive"]
+        assert await told(services, tenant_id, "payments.provider_configured") == [
+            {"provider": "cash", "is_active": False}, {"provider": "cash", "is_active": True},
+        ]  # fmt: skip
+
+    async def test_keep_secrets_that_nobody_reads_again(self, graph: Any, services: Any, tenant_id: UUID) -> None:
+        secret = "sk_live_of_a_tenant"
+        first = await graph(CONFIGURE, {"input": {"provider": "sandbox", "credentials": secret}})
+        assert first.data["configureProvider"]["hasCredentials"]
+        second = await graph(EXCHANGE, {"input": {"provider": "sandbox", "credentials": f"{secret}_2"}})
+        assert second.data["updateProviderCredentials"]["hasCredentials"]
+        async with services.database.session(tenant_id) as session:
+            kept = (await session.execute(select(provider_credential))).one()
+        assert secret not in kept.sealed
+        place = f"{tenant_id}/payments/sandbox"
+        assert services.by_port[Cipher].decrypt(kept.sealed, place) == f"{secret}_2"
+        assert await told(services, tenant_id, "payments.credentials_updated") == [{"provider": "sandbox"}] * 2
+        (shown,) = [each for each in (await graph(PROVIDERS)).data["paymentProviders"] if each["name"] == "sandbox"]
+        assert (shown["hasCredentials"], shown["methods"]) == (True, ["card", "wallet"])
+
+    @pytest.mark.parametrize("given", [{"provider": "moneybag"}, {"provider": "cash", "credentials": ""}])
+    async def test_refuse_what_makes_no_sense(self, graph: Any, services: Any, tenant_id: UUID, given: Any) -> None:
+        answer = await graph(CONFIGURE, {"input": given | {"isActive": False}})
+        assert answer.data["configureProvider"]["code"] in {"NOT_FOUND", "INVALID_INPUT"}
+        assert all(each["isActive"] for each in (await graph(PROVIDERS)).data["paymentProviders"])
+        assert await told(services, tenant_id, "payments.provider_configured") == []
+
+    async def test_are_the_business_of_those_who_manage_payments(self, graph: Any, tenant_id: UUID) -> None:
+        for person_ in (person(uuid7(), tenant_id), person(uuid7(), tenant_id, "payments.read")):
+            for document in (PROVIDERS, "{ providerHealth { provider } }"):
+                assert (await graph(document, principal=person_)).codes == ["FORBIDDEN"]
+            answer = await graph(CONFIGURE, {"input": {"provider": "cash", "isActive": False}}, principal=person_)
+            assert answer.codes == ["FORBIDDEN"]
+
+    async def test_tell_how_they_are(self, graph: Any) -> None:
+        document = """{ providerHealth { provider state windowSeconds attempts failures successRate
+          p50Milliseconds p95Milliseconds p99Milliseconds lastSuccessAt lastFailureAt } }"""
+        answer = await graph(document)
+        shown = {each["provider"]: each for each in answer.data["providerHealth"]}
+        assert set(shown) == {"sandbox", "bank_transfer", "cash"}
+        assert (shown["cash"]["state"], shown["cash"]["windowSeconds"], answer.statements) == ("CLOSED", 300, 0)
+
+
+async def told(services: Any, tenant_id: UUID, name: str) -> list[Any]:
+    async with services.database.session(tenant_id) as session:
+        wanted = select(event_log.c.data).where(event_log.c.name == name).order_by(event_log.c.sequence)
+        return list((await session.execute(wanted)).scalars())
 
 
 class TestPolicy:

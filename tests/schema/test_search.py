@@ -52,13 +52,14 @@ class Shop:
 
     graph: Any
 
-    async def do(self, mutation: str, fields: str = "", **given: Any) -> Any:
+    async def do(self, mutation: str, fields: str = "", *, key: str | None = None, **given: Any) -> Any:
         kind = mutation[0].upper() + mutation[1:]
         document = (
-            f"mutation($input: {kind}Input!) {{ {mutation}(input: $input) "
+            f"mutation($input: {kind}Input!{', $key: String!' if key else ''}) "
+            f"{{ {mutation}(input: $input{', idempotencyKey: $key' if key else ''}) "
             f"{{ __typename {fields} ... on Error {{ code message }} }} }}"
         )
-        answer = await self.graph(document, {"input": given})
+        answer = await self.graph(document, {"input": given, "key": key})
         assert answer.errors == []
         made = answer.data[mutation]
         assert "code" not in made, made
@@ -125,11 +126,11 @@ class TestTheIndexFollows:
         sku, store = uuid7().hex, await shop.store()
         await shop.product("Kettle", sku=sku)
         await shop.finds("kettle", "Kettle", filters={"inStock": False})
-        await shop.do("adjustStock", storeId=store, sku=sku, change=2)
+        await shop.do("adjustStock", key="in", storeId=store, sku=sku, change=2)
         await shop.finds("kettle", "Kettle", filters={"inStock": True})
         found = await shop.search("kettle", facets=["IN_STOCK"], filters={"storeId": store})
         assert (found["facets"]["inStock"], found["facets"]["outOfStock"]) == (1, 0)
-        await shop.do("adjustStock", storeId=store, sku=sku, change=-2)
+        await shop.do("adjustStock", key="out", storeId=store, sku=sku, change=-2)
         await shop.finds("kettle", "Kettle", filters={"inStock": False})
         found = await shop.search("kettle", facets=["IN_STOCK"])
         assert (found["facets"]["inStock"], found["facets"]["outOfStock"]) == (0, 1)
@@ -137,7 +138,7 @@ class TestTheIndexFollows:
     async def test_what_is_promised_to_buyers(self, shop: Shop) -> None:
         sku, store, order = uuid7().hex, await shop.store(), str(uuid7())
         await shop.product("Samovar", sku=sku)
-        await shop.do("adjustStock", storeId=store, sku=sku, change=1)
+        await shop.do("adjustStock", key="in", storeId=store, sku=sku, change=1)
         await shop.finds("samovar", "Samovar", filters={"inStock": True})
         claims = [{"storeId": store, "sku": sku, "quantity": 1}]
         await shop.graph(RESERVE, {"input": {"orderId": order, "claims": claims}, "key": "reserve"})

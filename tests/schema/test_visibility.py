@@ -16,7 +16,8 @@ ENTERING = frozenset({"register", "login", "refresh_token", "logout", "track_sea
 BUYING_AS_A_GUEST = frozenset(
     {
         "create_cart", "add_to_cart", "update_cart_item", "remove_from_cart", "clear_cart", "apply_promo_code",
-        "remove_promo_code", "share_cart", "checkout",
+        "remove_promo_code", "share_cart", "checkout", "set_checkout_address", "set_checkout_delivery",
+        "set_checkout_contact", "set_checkout_payment", "complete_checkout", "create_payment_intent", "confirm_payment",
     }
 )  # fmt: skip
 OF_FEDERATION = frozenset({"_service", "_entities"})

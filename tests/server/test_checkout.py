@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Callable
 from uuid import UUID
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import insert, text
 
 from data.database import Database
+from data.inventory import stock_level
 from domain.inventory import InsufficientStock
-from domain.kernel import IdempotencyKeyReused, InvalidStateTransition, NotFound
+from domain.kernel import IdempotencyKeyReused, InvalidStateTransition, NotFound, uuid7
 from domain.orders import (
     AcceptReturn,
     OrderState,
@@ -286,6 +287,29 @@ class TestAShippedOrder:
             "SELECT seller_id, amount_minor - refunded_minor AS held FROM payments.escrow_hold WHERE tenant_id = :tenant"
         )
         assert {row.seller_id: row.held for row in held} == {shop.sellers[0]: 1250, shop.sellers[1]: 333}
+
+
+class TestGoodsInSeveralStores:
+    async def test_are_bought_in_one_order_and_leave_the_shelf_of_each(self, shop: Market) -> None:
+        (mug,) = await shop.all(
+            "SELECT product_id FROM inventory.stock_level WHERE tenant_id = :tenant AND sku = 'mug'"
+        )
+        async with shop.database.session(shop.tenant_id) as session:
+            await session.execute(
+                insert(stock_level).values(
+                    id=uuid7(), tenant_id=shop.tenant_id, version=1, store_id=shop.stores[1], sku="mug",
+                    product_id=mug.product_id, on_hand=3, reserved=0, reorder_point=0, reorder_quantity=0,
+                )
+            )  # fmt: skip
+        buyer = shop.work()
+        await shop.filled(buyer, ("mug", 12))
+        saga = await shop.buy(buyer)
+        assert saga.state is SagaState.DONE
+        stock = "SELECT on_hand, reserved FROM inventory.stock_level WHERE tenant_id = :tenant AND sku = 'mug'"
+        assert sorted(tuple(row) for row in await shop.all(stock)) == [(3, 2), (10, 10)]
+        # 12 x 12.50 and 13 % of it, whichever store sends how many.
+        assert [row.total_minor for row in await shop.all(ORDERS)] == [16950]
+        assert await shop.broken() == []
 
 
 class TestBuyingAtOnce:

@@ -32,6 +32,8 @@ NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 class Bank:
     """A provider in a dictionary, that can be out of order."""
 
+    methods = ("card",)
+
     def __init__(self, name: str) -> None:
         self.name = name
         self.trouble: Exception | None = None
@@ -239,6 +241,8 @@ class TestHealth:
         north, south = exchange.router.health()[:2]
         assert (north.attempts, north.failures, north.success_rate) == (4, 1, 0.75)
         assert (north.p95_milliseconds, north.last_failure_at, north.window_seconds) == (0.0, NOW, 300)
+        assert (north.p50_milliseconds, north.p99_milliseconds, north.last_success_at) == (0.0, 0.0, NOW)
+        assert (south.p50_milliseconds, south.last_success_at) == (None, None)
         assert (south.attempts, south.success_rate, south.p95_milliseconds) == (0, None, None)
 
     async def test_forgets_what_is_older_than_the_window(self, exchange: Exchange) -> None:

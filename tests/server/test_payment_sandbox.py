@@ -254,6 +254,19 @@ class TestRefund:
         assert (refund.status, refund.reason) == (RefundStatus.FAILED, "account_closed")
         assert desk.charges()[0]["refunded"] == 0
 
+    async def test_may_come_back_once_and_arrive_then(self, desk: SandboxDesk) -> None:
+        charge = await desk.provider.charge(charge_request("sbx_card_refund_returns"))
+        first = await desk.provider.refund(charge.reference, cad(10_000), "ref-1")
+        assert (first.status, desk.charges()[0]["refunded"]) == (RefundStatus.COMPLETED, 0)
+
+        await desk.later(2)
+        told = (await desk.events())[-1]
+        assert (told.fact, told.reason) == ("refund.failed", "account_closed")
+        assert told.refund is not None
+        assert told.refund.key == "ref-1"
+        second = await desk.provider.refund(charge.reference, cad(10_000), "ref-1:1")
+        assert (second.status, desk.charges()[0]["refunded"]) == (RefundStatus.COMPLETED, 10_000)
+
     async def test_is_not_possible_for_a_charge_that_nobody_knows(self, desk: SandboxDesk) -> None:
         with pytest.raises(ProviderRefused, match="no_such_charge"):
             await desk.provider.refund("sbx_ch_unknown", cad(1), "ref-1")

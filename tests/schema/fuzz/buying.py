@@ -33,7 +33,7 @@ def _selling(shop: Shop) -> list[tuple[str, str, str | None, dict[str, Any]]]:
     buyer = str(shop.people["buyer"].user_id)
     price = {"amountMinor": 700, "currency": "CAD"}
     return [
-        *(("admin", "adjustStock", None, {"storeId": store, "sku": sku, "change": 500}) for sku in shelved[:4]),
+        *(("admin", "adjustStock", sku, {"storeId": store, "sku": sku, "change": 500}) for sku in shelved[:4]),
         ("admin", "createPriceList", None, {"name": "Friends", "kind": "CUSTOMER", "currency": "CAD", "customerId": buyer}),
         ("admin", "setRegionalPrice", None, {"sku": shelved[1], "region": "CA", "currency": "CAD", "price": price}),
         ("admin", "createPricingRule", None, {"name": "Spring", "kind": "DISCOUNT", "terms": FIVE}),
