@@ -1,7 +1,7 @@
 """The event log: audit trail, outbox and, for event-sourced aggregates, the store."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,12 +18,11 @@ from sqlalchemy import (
     Uuid,
     func,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.direct import direct
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
+from data.writes import later
 from domain.codec import from_json, to_json
 from domain.kernel import EVENTS, Aggregate, ConcurrentModification, EventSourced, Recorded, Work, uuid7
 
@@ -77,26 +76,28 @@ UNION ALL
 (SELECT name, version, data FROM platform.event_log
  WHERE aggregate_id = $1 AND version > coalesce((SELECT version FROM kept), 0) ORDER BY version)
 """
+_KEEP = """
+INSERT INTO platform.aggregate_snapshot (aggregate_id, tenant_id, aggregate_type, version, data)
+VALUES ($1, $2, $3, $4, $5::text::jsonb)
+ON CONFLICT (aggregate_id) DO UPDATE SET version = excluded.version, data = excluded.data
+WHERE aggregate_snapshot.version < excluded.version
+"""
 
 refuses(_VERSION, lambda _: ConcurrentModification(kind="Aggregate", id=""))
 
 
-async def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: Work) -> Counter[UUID]:
-    """Write the aggregates' buffered events in the transaction that changes them; gives how many of each.
+def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: Work) -> Counter[UUID]:
+    """Have the aggregates' buffered events written in the transaction that changes them; gives how many of each.
 
-    Raises: ConcurrentModification.
+    What was changed by somebody else meanwhile is refused then, as ConcurrentModification.
     """
     rows = [_row(aggregate, recorded, work) for aggregate in aggregates for recorded in aggregate.release_events()]
     if rows:
-        try:
-            await direct(session, _APPEND, orjson.dumps(rows, default=str).decode())
-        except IntegrityError as error:
-            if getattr(getattr(error.orig, "__cause__", None), "constraint_name", None) != _VERSION:
-                raise
-            # Row-level security keeps the violated key to itself; of one aggregate's events it is known all the same.
-            subjects = {(row["aggregate_type"], str(row["aggregate_id"])) for row in rows}
-            kind, id_ = subjects.pop() if len(subjects) == 1 else ("Aggregate", "")
-            raise ConcurrentModification(kind=kind, id=id_) from error
+        # Row-level security keeps the violated key to itself; of one aggregate's events it is known all the same.
+        subjects = {(row["aggregate_type"], str(row["aggregate_id"])) for row in rows}
+        kind, id_ = subjects.pop() if len(subjects) == 1 else ("Aggregate", "")
+        refusals = {_VERSION: ConcurrentModification(kind=kind, id=id_)}
+        later(session, _APPEND, orjson.dumps(rows, default=str).decode(), refusals=refusals)
     return Counter(row["aggregate_id"] for row in rows)
 
 
@@ -118,6 +119,16 @@ def event_metadata(work: Work) -> dict[str, str | None]:
     """Say on whose behalf and in which request an event came to be."""
     user = work.actor.user_id
     return {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+
+
+Follower = Callable[[AsyncSession], None]
+_FOLLOWERS: list[Follower] = []
+
+
+def follows_events(project: Follower) -> Follower:
+    """Have what follows from a transaction's events written together with them."""
+    _FOLLOWERS.append(project)
+    return project
 
 
 class EventStore:
@@ -147,25 +158,18 @@ class EventStore:
         self.add(aggregate)
         return aggregate
 
-    async def save(self, work: Work, others: Iterable[Aggregate] = ()) -> None:
-        """Append the new events of all tracked aggregates and of others, and a snapshot whenever another ten have come together."""
+    def save(self, work: Work, others: Iterable[Aggregate] = ()) -> None:
+        """Have the new events of all tracked aggregates and of others written, and a snapshot whenever another ten have come together."""
         tracked: list[EventSourced] = self._session.info.pop(_TRACKED, [])
-        written = await append(self._session, [*others, *tracked], work)
+        written = append(self._session, [*others, *tracked], work)
         for aggregate in tracked:
             before = aggregate.version - written[aggregate.id]
             if before // aggregate.SNAPSHOT_EVERY < aggregate.version // aggregate.SNAPSHOT_EVERY:
-                await self._keep_snapshot(aggregate)
+                self._keep_snapshot(aggregate)
+        for project in _FOLLOWERS:
+            project(self._session)
 
-    async def _keep_snapshot(self, aggregate: EventSourced) -> None:
-        values = {
-            "aggregate_id": aggregate.id,
-            "tenant_id": aggregate.tenant_id,
-            "aggregate_type": type(aggregate).__name__,
-            "version": aggregate.version,
-            "data": to_json(aggregate),
-        }
-        statement = upsert(aggregate_snapshot).values(values)
-        newer = aggregate_snapshot.c.version < aggregate.version
-        await self._session.execute(
-            statement.on_conflict_do_update(index_elements=["aggregate_id"], set_=values, where=newer)
-        )
+    def _keep_snapshot(self, aggregate: EventSourced) -> None:
+        kept = orjson.dumps(to_json(aggregate), default=str).decode()
+        kind = type(aggregate).__name__
+        later(self._session, _KEEP, aggregate.id, aggregate.tenant_id, kind, aggregate.version, kept)

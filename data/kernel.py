@@ -74,6 +74,10 @@ def json_column(name: str, *, default: str = "{}", nullable: bool = False) -> Co
     return Column(name, JSONB, nullable=nullable, server_default=default)
 
 
+PLAIN: dict[type, Table] = {}
+"""The aggregates that are one row each, of which all is known before it is written."""
+
+
 def map_aggregate(cls: type, table: Table, **properties: Any) -> None:
     """Map an aggregate onto its table; `version` is written by the aggregate and checked on every update."""
     exclude = [name for name in ("created_at", "updated_at") if name in table.c and name not in get_type_hints(cls)]
@@ -86,6 +90,9 @@ def map_aggregate(cls: type, table: Table, **properties: Any) -> None:
         version_id_generator=False,
         eager_defaults=False,
     )
+    generated = any(column.computed is not None or column.identity is not None for column in table.c)
+    if not properties and not generated and not {"created_at", "updated_at"} & get_type_hints(cls).keys():
+        PLAIN[cls] = table
 
 
 PORTS: dict[type, type] = {}

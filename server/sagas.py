@@ -79,7 +79,8 @@ class Runner:
             earlier = await sagas.begin(saga)
             if earlier is None and not first.outside:
                 await self._do_in(session, first, saga)
-                await sagas.move(saga, step=1, data=saga.data)
+                saga.step = 1
+                await sagas.note(saga)
                 self._crash_point(f"{process.kind}.{first.name}.uncommitted")
             return earlier
 
