@@ -23,6 +23,7 @@ T = TypeVar("T")
 APP_ROLE = "agora_app"
 SYSTEM_ROLE = "agora_system"
 CHANGED = "changed_aggregates"
+TENANT = "tenant_id"
 READ_POOL = 8
 WRITE_POOL = 16
 
@@ -220,6 +221,7 @@ class Database:
 
 async def enter(session: AsyncSession, tenant_id: UUID | None, settings: Mapping[str, str]) -> bool:
     """Begin the transaction and bind it to a tenant, in one round trip; says whether the tenant may be changed."""
+    session.info[TENANT] = tenant_id
     role = APP_ROLE if tenant_id else SYSTEM_ROLE
     tenant = f"'{UUID(str(tenant_id))}'" if tenant_id else "NULL"
     user, correlation = (_literal(settings.get(name, "")) for name in ("user_id", "correlation_id"))
