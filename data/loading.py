@@ -33,7 +33,7 @@ async def loaded(session: AsyncSession, kind: type[A], statement: Statement, **p
     held = session.sync_session
     if held.new or held.dirty or held.deleted:
         await session.flush()
-    read = _readers(kind, session.get_bind().dialect)
+    read = _readers(kind, session.get_bind().dialect)  # type: ignore[arg-type]  # A class can be hashed.
     found = []
     for row in await selected(session, statement, **parameters):
         values = {name: (row[name] if of is None else of(row[name])) for name, of in read.items()}

@@ -22,7 +22,7 @@ MOST = 20
 """More rows than these are SQLAlchemy's, whose statements have one shape for any number."""
 
 Values = Mapping[str, Any]
-Given = tuple[Table | None, Any, Values]
+Saved = tuple[Table, Any, Values]
 _SHAPES_KEPT = 2_048
 
 
@@ -32,17 +32,19 @@ async def save_changed(session: AsyncSession) -> None:
     made, dirty = [*held.new], [*held.dirty]
     if not (made or dirty or held.deleted):
         return
-    inserts = [(PLAIN.get(type(each)), each, _all_of(each)) for each in made]
-    updates = [(PLAIN.get(type(each)), each, _changes_of(each)) for each in dirty]
-    updates = [each for each in updates if each[2] or each[0] is None]
-    if held.deleted or not _are_simple(inserts, updates):
+    if held.deleted or not all(type(each) in PLAIN for each in (*made, *dirty)):
         await session.flush()
         return
-    dialect = session.get_bind().dialect
+    inserts = [(PLAIN[type(each)], each, _all_of(each)) for each in made]
+    changed = ((PLAIN[type(each)], each, _changes_of(each)) for each in dirty)
+    updates = [each for each in changed if each[2]]
+    if not _are_simple(inserts, updates):
+        await session.flush()
+        return
     for (table, names), alike in groupby(inserts, key=lambda each: (each[0], tuple(each[2]))):
-        _insert(session, dialect, table, names, [values for *_, values in alike])
+        _insert(session, table, names, [values for *_, values in alike])
     for table, each, values in updates:
-        _update(session, dialect, table, each, values)
+        _update(session, table, each, values)
     session.info.setdefault(CHANGED, {}).update((id(each), each) for _, each, _ in (*inserts, *updates))
     for each in (*made, *dirty):
         # Whoever wants it once more in this transaction reads it again.
@@ -51,9 +53,7 @@ async def save_changed(session: AsyncSession) -> None:
 
 def _all_of(made: Any) -> Values:
     """Give the values of a new row; what is left to a default of the column's is not among them."""
-    table = PLAIN.get(type(made))
-    if table is None:
-        return {}
+    table = PLAIN[type(made)]
     left = _defaults(table)
     return {
         name: value
@@ -64,24 +64,19 @@ def _all_of(made: Any) -> Values:
 
 def _changes_of(changed: Any) -> Values:
     """Give the values of a row that differ from those that were read."""
-    table = PLAIN.get(type(changed))
-    if table is None:
-        return {}
-    now, before = changed.__dict__, inspect(changed).committed_state
-    return {name: now[name] for name, old in before.items() if not table.c[name].type.compare_values(now[name], old)}
+    columns, now, before = PLAIN[type(changed)].c, changed.__dict__, inspect(changed).committed_state
+    return {name: now[name] for name, old in before.items() if not columns[name].type.compare_values(now[name], old)}
 
 
-def _are_simple(inserts: Sequence[Given], updates: Sequence[Given]) -> bool:
-    """Say whether it makes no difference in which order the rows are written."""
+def _are_simple(inserts: Sequence[Saved], updates: Sequence[Saved]) -> bool:
+    """Say whether all values are known, and it makes no difference in which order the rows are written."""
     tables = [table for table, *_ in updates]
+    written = (*inserts, *updates)
     return (
-        len(inserts) + len(updates) <= MOST
+        len(written) <= MOST
         and len({*tables}) == len(tables)
         and {*tables}.isdisjoint(table for table, *_ in inserts)
-        and not any(table is None for table, *_ in (*inserts, *updates))
-        and not any(
-            isinstance(value, ClauseElement) for *_, values in (*inserts, *updates) for value in values.values()
-        )
+        and not any(isinstance(value, ClauseElement) for *_, values in written for value in values.values())
         and all(values.keys() >= _required(table) for table, _, values in inserts)
     )
 
@@ -92,17 +87,14 @@ def given(session: AsyncSession, table: Table, values: Values) -> Values:
     return {name: known[name](value) for name, value in values.items() if name in known}
 
 
-def _insert(
-    session: AsyncSession, dialect: Dialect, table: Table, names: tuple[str, ...], rows: Sequence[Values]
-) -> None:
-    given = _processors(table, dialect)
-    later(session, _inserting(table, names, len(rows)), *(given[name](row[name]) for row in rows for name in names))
+def _insert(session: AsyncSession, table: Table, names: tuple[str, ...], rows: Sequence[Values]) -> None:
+    driven = [given(session, table, row) for row in rows]
+    later(session, _inserting(table, names, len(rows)), *(row[name] for row in driven for name in names))
 
 
-def _update(session: AsyncSession, dialect: Dialect, table: Table, changed: Any, values: Values) -> None:
-    given = _processors(table, dialect)
+def _update(session: AsyncSession, table: Table, changed: Any, values: Values) -> None:
     known = inspect(changed).committed_state.get("version", changed.version)
-    new = (given[name](value) for name, value in values.items())
+    new = given(session, table, values).values()
     later(session, _updating(table, tuple(values)), changed.id, known, *new, must_hit=True)
 
 
@@ -110,12 +102,13 @@ def _update(session: AsyncSession, dialect: Dialect, table: Table, changed: Any,
 def _inserting(table: Table, names: tuple[str, ...], rows: int) -> str:
     width = len(names)
     places = (f"({', '.join(f'${row * width + place}' for place in range(1, width + 1))})" for row in range(rows))
-    return f"INSERT INTO {_quoted(table)} ({', '.join(names)}) VALUES {', '.join(places)}"  # noqa: S608 — made of our own columns only.
+    columns = ", ".join(f'"{name}"' for name in names)
+    return f"INSERT INTO {_quoted(table)} ({columns}) VALUES {', '.join(places)}"  # noqa: S608 — made of our own columns only.
 
 
 @lru_cache(_SHAPES_KEPT)
 def _updating(table: Table, names: tuple[str, ...]) -> str:
-    new = [f"{name} = ${place}" for place, name in enumerate(names, start=3)]
+    new = [f'"{name}" = ${place}' for place, name in enumerate(names, start=3)]
     moment = ["updated_at = now()"] if "updated_at" in table.c else []
     return f"UPDATE {_quoted(table)} SET {', '.join([*new, *moment])} WHERE id = $1 AND version = $2"  # noqa: S608 — see above.
 

@@ -149,7 +149,7 @@ RATES_SECONDS = 2.0
 """For how long a process may tax by rates that another process has changed meanwhile.
 
 Rates hold from a day on and are entered before it. Whoever changes one in force taxes the orders of the next two seconds as
-if they had come two seconds earlier; a buyer who has seen the new sum is refused with PriceChanged, not charged another.
+if they had come two seconds earlier; a buyer who says which sum was seen is refused with PriceChanged rather than charged another.
 """
 MOST_PLACES = 4_096
 

@@ -19,7 +19,7 @@ async def lock(session: AsyncSession, kind: type[A], id_: UUID) -> A | None:
 
     `Session.get` would refuse an object that has become stale, instead of reading it again.
     """
-    found = await loaded(session, kind, _locking(kind), id=id_)
+    found = await loaded(session, kind, _locking(kind), id=id_)  # type: ignore[arg-type]  # A class can be hashed.
     return found[0] if found else None
 
 

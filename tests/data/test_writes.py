@@ -38,6 +38,26 @@ async def marks(database: Database, tenant_id: UUID) -> list[str]:
         return [row["handler"] for row in await direct(session, MARKED, tenant_id)]
 
 
+async def marked(database: Database, tenant_id: UUID, event_ids: list[UUID], **how: Any) -> None:
+    """Have marks written together, the last of them in a way of its own."""
+    async with database.session(tenant_id) as session:
+        for event_id in event_ids[:-1]:
+            later(session, MARK, "one", event_id, tenant_id)
+        later(session, MARK, "one", event_ids[-1], tenant_id, **how)
+
+
+async def fails(database: Database, tenant_id: UUID) -> None:
+    async with database.session(tenant_id) as session:
+        later(session, MARK, "one", uuid7(), tenant_id)
+        raise ZeroDivisionError
+
+
+async def misses(database: Database, tenant_id: UUID) -> None:
+    async with database.session(tenant_id) as session:
+        later(session, MARK, "one", uuid7(), tenant_id)
+        later(session, RENAME, "two", uuid7(), must_hit=True)
+
+
 class TestWrites:
     async def test_reach_the_database_in_one_statement(self, database: Database, tenant_id: UUID) -> None:
         with heard(database) as statements:
@@ -54,16 +74,12 @@ class TestWrites:
 
     async def test_are_forgotten_with_their_transaction(self, database: Database, tenant_id: UUID) -> None:
         with pytest.raises(ZeroDivisionError):
-            async with database.session(tenant_id) as session:
-                later(session, MARK, "one", uuid7(), tenant_id)
-                raise ZeroDivisionError
+            await fails(database, tenant_id)
         assert await marks(database, tenant_id) == []
 
     async def test_that_hit_no_row_take_the_others_with_them(self, database: Database, tenant_id: UUID) -> None:
         with pytest.raises(StaleDataError):
-            async with database.session(tenant_id) as session:
-                later(session, MARK, "one", uuid7(), tenant_id)
-                later(session, RENAME, "two", uuid7(), must_hit=True)
+            await misses(database, tenant_id)
         assert await marks(database, tenant_id) == []
 
     async def test_that_hit_their_rows_are_kept(self, database: Database, tenant_id: UUID) -> None:
@@ -75,14 +91,10 @@ class TestWrites:
         assert await marks(database, tenant_id) == ["other", "two"]
 
     async def test_are_refused_as_they_say(self, database: Database, tenant_id: UUID) -> None:
-        twice = ("one", uuid7(), tenant_id)
+        other, twice = uuid7(), uuid7()
+        refusals = {"pk_inbox": NotFound(kind="Mark", id="one")}
         with pytest.raises(NotFound):
-            async with database.session(tenant_id) as session:
-                later(session, MARK, "two", uuid7(), tenant_id)
-                later(session, MARK, *twice)
-                later(session, MARK, *twice, refusals={"pk_inbox": NotFound(kind="Mark", id="one")})
+            await marked(database, tenant_id, [other, twice, twice], refusals=refusals)
         with pytest.raises(IntegrityError):
-            async with database.session(tenant_id) as session:
-                later(session, MARK, *twice)
-                later(session, MARK, *twice)
+            await marked(database, tenant_id, [other, twice, twice])
         assert await marks(database, tenant_id) == []
