@@ -37,7 +37,9 @@ LIVE_PER_SECOND, CHAT_PER_SECOND = 2.0, 200.0
 HOSTS = 40
 PING_SECONDS = 15.0
 
-LIVE_CHAT = "subscription L($id: ID!) { liveChatReceived(sessionId: $id) { cursor message { authorName body sentAt } } }"
+LIVE_CHAT = (
+    "subscription L($id: ID!) { liveChatReceived(sessionId: $id) { cursor message { authorName body sentAt } } }"
+)
 SEND_LIVE = """mutation S($input: SendLiveChatInput!) { sendLiveChat(input: $input) {
   ... on LiveChatMessage { id } ... on Error { code message } } }"""
 CHAT = "subscription C { messageReceived { cursor message { id body senderId sentAt } } }"
@@ -204,7 +206,14 @@ def figures(heard: Heard, used: Used, resident: float, sockets: int, fan_out_us:
     cpu += f"PostgreSQL {used.database / heard.seconds:.0%}, Valkey {used.valkey / heard.seconds:.0%}, "
     cpu += f"clients {heard.client_cpu_seconds / heard.seconds:.0%} of a core"
     return [
-        Figure("sockets that follow", heard.opened, "", sockets, at_least=True, note=f"{heard.opening_seconds:.0f} s to open"),
+        Figure(
+            "sockets that follow",
+            heard.opened,
+            "",
+            sockets,
+            at_least=True,
+            note=f"{heard.opening_seconds:.0f} s to open",
+        ),
         Figure("sockets that were lost", heard.lost, "", 0),
         Figure("largest memory of the server", resident, "MB", 1_500),
         Figure("frames to the room", heard.frames["room"], "", wanted_room, at_least=True, note=f"of {wanted_room:,}"),

@@ -17,7 +17,6 @@ from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
 from domain.kernel import Envelope
-from domain.topics import TOPICS
 
 # Kept for readers that tail a stream without a group, such as live topics that were cut off for a moment.
 TAIL_ENTRIES = 10_000
@@ -46,11 +45,12 @@ def connect(url: str) -> Redis:
 
 
 class Published(NamedTuple):
-    """An event as the relay hands it over: its place in the log, its name, and its envelope as JSON."""
+    """An event as the relay hands it over: its place in the log, its name, its envelope as JSON, and whether it is followed."""
 
     sequence: int
     name: str
     envelope: bytes
+    followed: bool = False
 
 
 class Delivery(NamedTuple):
@@ -106,7 +106,7 @@ class RedisBus:
         reached = events[-1].sequence if events else after
         told = tidings(after or 0, reached or 0, events)
         arguments: list[Any] = ["" if after is None else after, reached, self._channel, told]
-        for sequence, name, envelope in events:
+        for sequence, name, envelope, _ in events:
             arguments += (keys[prefix_of(name)], sequence, name, envelope)
         found = await self._publish(keys=[self._position, *map(self.key, keys)], args=arguments)
         if found is not None:
@@ -241,7 +241,7 @@ def channel_of(namespace: str) -> str:
 
 def tidings(after: int, reached: int, events: Iterable[Published]) -> bytes:
     """Write what followers hear: the positions that this leads from and to, and the envelopes of followed events, a line each."""
-    lines = [b"%d %d" % (after, reached), *(each.envelope for each in events if each.name in TOPICS)]
+    lines = [b"%d %d" % (after, reached), *(each.envelope for each in events if each.followed)]
     return b"\n".join(lines)
 
 
@@ -251,7 +251,7 @@ def encode(row: Any) -> bytes:
         f'{{"sequence":{row["sequence"]},"event_id":"{row["event_id"]}","tenant_id":"{row["tenant_id"]}",'
         f'"aggregate_id":"{row["aggregate_id"]}","aggregate_type":{_quoted(row["aggregate_type"])},'
         f'"version":{row["version"]},"name":{_quoted(row["name"])},"occurred_at":"{row["occurred_at"].isoformat()}",'
-        f'"data":{row["data"]},"metadata":{row["metadata"]}}}'
+        f'"topics":{orjson.dumps(row["topics"]).decode()},"data":{row["data"]},"metadata":{row["metadata"]}}}'
     ).encode()
 
 

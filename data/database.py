@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
-from data.direct import bind_driver
+from data.direct import begin
 from data.kernel import PORTS, unstorable
 from data.snapshots import Snapshots
 from data.statements import Row, Statement, dynamic
@@ -23,6 +23,7 @@ T = TypeVar("T")
 APP_ROLE = "agora_app"
 SYSTEM_ROLE = "agora_system"
 CHANGED = "changed_aggregates"
+TENANT = "tenant_id"
 READ_POOL = 8
 WRITE_POOL = 16
 
@@ -172,7 +173,7 @@ class Database:
             max_overflow=0,
             json_serializer=_dumps,
             json_deserializer=orjson.loads,
-            connect_args={"record_class": Row},
+            connect_args={"record_class": Row, "statement_cache_size": 512},
         )
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
 
@@ -219,13 +220,16 @@ class Database:
 
 
 async def enter(session: AsyncSession, tenant_id: UUID | None, settings: Mapping[str, str]) -> bool:
-    """Bind the transaction to a tenant, in one statement; says whether the tenant may be changed."""
-    connection = await session.connection()
+    """Begin the transaction and bind it to a tenant, in one round trip; says whether the tenant may be changed."""
+    session.info[TENANT] = tenant_id
     role = APP_ROLE if tenant_id else SYSTEM_ROLE
-    result = await connection.exec_driver_sql(
-        "SELECT set_config('role', $1, true), platform.enter($2, $3, $4)",
-        (role, tenant_id, settings.get("user_id", ""), settings.get("correlation_id", "")),
-    )
-    answer: Any = result.one()
-    await bind_driver(session)
-    return bool(answer[1])
+    tenant = f"'{UUID(str(tenant_id))}'" if tenant_id else "NULL"
+    user, correlation = (_literal(settings.get(name, "")) for name in ("user_id", "correlation_id"))
+    # What was selected is not to be had of a simple query, only how many rows it was.
+    bound = f"SET LOCAL ROLE {role};SELECT WHERE platform.enter({tenant}, {user}, {correlation})"
+    return await begin(session, bound) == "SELECT 1"
+
+
+def _literal(text: str) -> str:
+    # As hexadecimal digits it cannot escape the quotes, however they are read.
+    return f"convert_from(decode('{text.encode().hex()}', 'hex'), 'UTF8')" if text else "''"

@@ -9,7 +9,9 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from data.statements import Statement
 
 DRIVER = "driver_connection"
+WAITING = "waiting_writes"
 _CUT = (asyncpg.InternalClientError, OSError)
+_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, *_CUT)
 
 
 class Origin(Exception):
@@ -21,33 +23,72 @@ class Origin(Exception):
         self.__cause__ = cause
 
 
-async def bind_driver(session: AsyncSession) -> None:
-    """Find the connection under a session once, when its transaction has begun."""
+class Begun:
+    """A transaction that SQLAlchemy did not begin and yet commits or rolls back."""
+
+    def __init__(self, driver: asyncpg.Connection) -> None:
+        self._driver = driver
+
+    async def commit(self) -> None:
+        """Commit it."""
+        await self._driver.execute("COMMIT")
+
+    async def rollback(self) -> None:
+        """Roll it back."""
+        await self._driver.execute("ROLLBACK")
+
+
+async def begin(session: AsyncSession, scope: str) -> str:
+    """Begin a session's transaction and run `scope` in it, statements of SQL, in one round trip; gives the last one's tag.
+
+    Raises: DBAPIError.
+    """
     raw = await (await session.connection()).get_raw_connection()
-    session.info[DRIVER] = raw.driver_connection
+    driver: asyncpg.Connection = raw.driver_connection
+    # SQLAlchemy would send a BEGIN of its own with the first statement; it is told that this has been done.
+    raw.dbapi_connection._transaction = Begun(driver)  # type: ignore[union-attr]  # noqa: SLF001 — there is no other way to say it.
+    session.info[DRIVER] = driver
+    try:
+        tag: str = await driver.execute(f"BEGIN;{scope}")
+    except _FAILURES as error:
+        raise await _translated(session, driver, scope, error) from error
+    return tag
 
 
 async def direct(session: AsyncSession, statement: str, *arguments: Any) -> list[Any]:
-    """Run SQL with numbered parameters in the session's transaction; what the session holds back is not flushed for it.
+    """Run SQL with numbered parameters in the session's transaction, after the writes that wait to be sent.
 
-    JSONB is read as JSON values and given as a text.
+    What the session holds back is not flushed for it. JSONB is read as JSON values and given as a text.
     Raises: IntegrityError, DBAPIError.
     """
     driver: asyncpg.Connection = session.info[DRIVER]
+    if (waiting := session.info.get(WAITING)) is not None:
+        await waiting.send()
     for hears in session.sync_session.get_bind().dispatch.before_cursor_execute:
         # Whoever counts or logs the statements of an engine hears of these too.
         hears(None, None, statement, arguments, None, False)
     try:
         rows: list[Any] = await driver.fetch(statement, *arguments)
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, *_CUT) as error:
-        # The driver notices a moment later than the server says so.
-        ended = str(getattr(error, "sqlstate", None) or "").startswith(("57P", "08"))
-        lost = driver.is_closed() or ended or isinstance(error, _CUT)
-        if lost:
-            await (await session.connection()).invalidate()
-        kind = IntegrityError if isinstance(error, asyncpg.IntegrityConstraintViolationError) else DBAPIError
-        raise kind(statement, None, Origin(error), connection_invalidated=lost) from error
+    except _FAILURES as error:
+        raise await _translated(session, driver, statement, error) from error
     return rows
+
+
+async def _translated(
+    session: AsyncSession, driver: asyncpg.Connection, statement: str, error: Exception
+) -> DBAPIError:
+    # The driver notices a moment later than the server says so.
+    ended = str(getattr(error, "sqlstate", None) or "").startswith(("57P", "08"))
+    lost = driver.is_closed() or ended or isinstance(error, _CUT)
+    if lost:
+        await (await session.connection()).invalidate()
+    kind = IntegrityError if isinstance(error, asyncpg.IntegrityConstraintViolationError) else DBAPIError
+    return kind(statement, None, Origin(error), connection_invalidated=lost)
+
+
+def violated(error: IntegrityError) -> str:
+    """Give the name of the constraint that something violates; empty where it is not said."""
+    return getattr(getattr(error.orig, "__cause__", None), "constraint_name", None) or ""
 
 
 async def selected(session: AsyncSession, statement: Statement, **parameters: Any) -> list[Any]:

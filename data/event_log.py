@@ -1,7 +1,7 @@
 """The event log: audit trail, outbox and, for event-sourced aggregates, the store."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -18,12 +18,12 @@ from sqlalchemy import (
     Uuid,
     func,
 )
-from sqlalchemy.dialects.postgresql import insert as upsert
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.direct import direct
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
+from data.writes import later
 from domain.codec import from_json, to_json
 from domain.kernel import EVENTS, Aggregate, ConcurrentModification, EventSourced, Recorded, Work, uuid7
 from domain.topics import topics_of
@@ -46,6 +46,7 @@ event_log = Table(
     json_column("data"),
     json_column("metadata"),
     timestamp("occurred_at"),
+    Column("topics", ARRAY(Text)),
     UniqueConstraint("aggregate_id", "version", name=_VERSION),
     Index("ix_event_log_tenant_id_name_occurred_at", "tenant_id", "name", "occurred_at"),
     schema="platform",
@@ -65,20 +66,11 @@ aggregate_snapshot = Table(
     info={TENANT_OWNED: True},
 )
 
-_FACT = "event_id, tenant_id, aggregate_id, aggregate_type, version, name, data, metadata, occurred_at"
+_FACT = "event_id, tenant_id, aggregate_id, aggregate_type, version, name, data, metadata, occurred_at, topics"
 _APPEND = f"""
 INSERT INTO platform.event_log ({_FACT})
 SELECT {_FACT} FROM jsonb_populate_recordset(NULL::platform.event_log, $1::text::jsonb)
 """  # noqa: S608 — made of our own columns only.
-_APPEND_FOLLOWED = f"""
-WITH fact AS (
-  INSERT INTO platform.event_log ({_FACT})
-  SELECT {_FACT} FROM jsonb_populate_recordset(NULL::platform.event_log, $1::text::jsonb)
-  RETURNING event_id, tenant_id, sequence)
-INSERT INTO platform.topic_entry (tenant_id, topic, sequence)
-SELECT fact.tenant_id, entry.topic, fact.sequence
-FROM jsonb_to_recordset($2::text::jsonb) AS entry (event_id uuid, topic text) JOIN fact USING (event_id)
-"""  # noqa: S608 — see above.
 # The snapshot has no event's name, and comes first.
 _LOAD = """
 WITH kept AS (SELECT version, data FROM platform.aggregate_snapshot WHERE aggregate_id = $1)
@@ -87,53 +79,44 @@ UNION ALL
 (SELECT name, version, data FROM platform.event_log
  WHERE aggregate_id = $1 AND version > coalesce((SELECT version FROM kept), 0) ORDER BY version)
 """
+_KEEP = """
+INSERT INTO platform.aggregate_snapshot (aggregate_id, tenant_id, aggregate_type, version, data)
+VALUES ($1, $2, $3, $4, $5::text::jsonb)
+ON CONFLICT (aggregate_id) DO UPDATE SET version = excluded.version, data = excluded.data
+WHERE aggregate_snapshot.version < excluded.version
+"""
 
 refuses(_VERSION, lambda _: ConcurrentModification(kind="Aggregate", id=""))
 
 
-async def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: Work) -> Counter[UUID]:
-    """Write the aggregates' buffered events in the transaction that changes them; gives how many of each.
+def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: Work) -> Counter[UUID]:
+    """Have the aggregates' buffered events written in the transaction that changes them; gives how many of each.
 
-    Raises: ConcurrentModification.
+    What was changed by somebody else meanwhile is refused then, as ConcurrentModification.
     """
     rows = [_row(aggregate, recorded, work) for aggregate in aggregates for recorded in aggregate.release_events()]
     if rows:
-        try:
-            await _insert(session, rows)
-        except IntegrityError as error:
-            if getattr(getattr(error.orig, "__cause__", None), "constraint_name", None) != _VERSION:
-                raise
-            # Row-level security keeps the violated key to itself; of one aggregate's events it is known all the same.
-            subjects = {(row["aggregate_type"], str(row["aggregate_id"])) for row in rows}
-            kind, id_ = subjects.pop() if len(subjects) == 1 else ("Aggregate", "")
-            raise ConcurrentModification(kind=kind, id=id_) from error
+        # Row-level security keeps the violated key to itself; of one aggregate's events it is known all the same.
+        subjects = {(row["aggregate_type"], str(row["aggregate_id"])) for row in rows}
+        kind, id_ = subjects.pop() if len(subjects) == 1 else ("Aggregate", "")
+        refusals = {_VERSION: ConcurrentModification(kind=kind, id=id_)}
+        later(session, _APPEND, orjson.dumps(rows, default=str).decode(), refusals=refusals)
     return Counter(row["aggregate_id"] for row in rows)
 
 
-async def _insert(session: AsyncSession, rows: list[dict[str, Any]]) -> None:
-    facts = orjson.dumps(rows, default=str).decode()
-    entries = [
-        {"event_id": row["event_id"], "topic": topic}
-        for row in rows
-        for topic in topics_of(row["name"], row["aggregate_id"], row["data"])
-    ]
-    if entries:
-        await direct(session, _APPEND_FOLLOWED, facts, orjson.dumps(entries, default=str).decode())
-    else:
-        await direct(session, _APPEND, facts)
-
-
 def _row(aggregate: Aggregate, recorded: Recorded, work: Work) -> dict[str, Any]:
+    name, data = recorded.event.name, to_json(recorded.event)
     return {
         "event_id": uuid7(),
         "tenant_id": aggregate.tenant_id,
         "aggregate_id": aggregate.id,
         "aggregate_type": type(aggregate).__name__,
         "version": recorded.version,
-        "name": recorded.event.name,
-        "data": to_json(recorded.event),
+        "name": name,
+        "data": data,
         "metadata": event_metadata(work),
         "occurred_at": work.now,
+        "topics": topics_of(name, aggregate.id, data) or None,
     }
 
 
@@ -141,6 +124,16 @@ def event_metadata(work: Work) -> dict[str, str | None]:
     """Say on whose behalf and in which request an event came to be."""
     user = work.actor.user_id
     return {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+
+
+Follower = Callable[[AsyncSession], None]
+_FOLLOWERS: list[Follower] = []
+
+
+def follows_events(project: Follower) -> Follower:
+    """Have what follows from a transaction's events written together with them."""
+    _FOLLOWERS.append(project)
+    return project
 
 
 class EventStore:
@@ -170,25 +163,18 @@ class EventStore:
         self.add(aggregate)
         return aggregate
 
-    async def save(self, work: Work, others: Iterable[Aggregate] = ()) -> None:
-        """Append the new events of all tracked aggregates and of others, and a snapshot whenever another ten have come together."""
+    def save(self, work: Work, others: Iterable[Aggregate] = ()) -> None:
+        """Have the new events of all tracked aggregates and of others written, and a snapshot whenever another ten have come together."""
         tracked: list[EventSourced] = self._session.info.pop(_TRACKED, [])
-        written = await append(self._session, [*others, *tracked], work)
+        written = append(self._session, [*others, *tracked], work)
         for aggregate in tracked:
             before = aggregate.version - written[aggregate.id]
             if before // aggregate.SNAPSHOT_EVERY < aggregate.version // aggregate.SNAPSHOT_EVERY:
-                await self._keep_snapshot(aggregate)
+                self._keep_snapshot(aggregate)
+        for project in _FOLLOWERS:
+            project(self._session)
 
-    async def _keep_snapshot(self, aggregate: EventSourced) -> None:
-        values = {
-            "aggregate_id": aggregate.id,
-            "tenant_id": aggregate.tenant_id,
-            "aggregate_type": type(aggregate).__name__,
-            "version": aggregate.version,
-            "data": to_json(aggregate),
-        }
-        statement = upsert(aggregate_snapshot).values(values)
-        newer = aggregate_snapshot.c.version < aggregate.version
-        await self._session.execute(
-            statement.on_conflict_do_update(index_elements=["aggregate_id"], set_=values, where=newer)
-        )
+    def _keep_snapshot(self, aggregate: EventSourced) -> None:
+        kept = orjson.dumps(to_json(aggregate), default=str).decode()
+        kind = type(aggregate).__name__
+        later(self._session, _KEEP, aggregate.id, aggregate.tenant_id, kind, aggregate.version, kept)

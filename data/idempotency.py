@@ -2,11 +2,13 @@
 
 from typing import Any
 
-from sqlalchemy import Column, LargeBinary, PrimaryKeyConstraint, Table, Text, Uuid, func, select, update
+import orjson
+from sqlalchemy import Column, LargeBinary, PrimaryKeyConstraint, Table, Text, Uuid, func, select
 from sqlalchemy.dialects.postgresql import JSONB, insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.kernel import TENANT_OWNED, metadata, timestamp
+from data.writes import later
 from domain.codec import fingerprint, from_json, to_json
 from domain.kernel import IdempotencyKeyReused, Work
 
@@ -24,6 +26,8 @@ idempotency_key = Table(
     schema="platform",
     info={TENANT_OWNED: True},
 )
+
+_STORE = "UPDATE platform.idempotency_key SET answer = $4 WHERE tenant_id = $1 AND user_id = $2 AND key = $3"
 
 
 class Claim:
@@ -53,6 +57,6 @@ class Claim:
             raise IdempotencyKeyReused(key=self._key)
         return True, None if earlier.answer is None else from_json(earlier.answer, kind)
 
-    async def store(self, answer: Any) -> None:
+    def store(self, answer: Any) -> None:
         """Keep the answer, in the transaction that it answers for."""
-        await self._session.execute(update(idempotency_key).filter_by(**self._row).values(answer=to_json(answer)))
+        later(self._session, _STORE, *self._row.values(), orjson.dumps(to_json(answer), default=str).decode())

@@ -74,8 +74,15 @@ def json_column(name: str, *, default: str = "{}", nullable: bool = False) -> Co
     return Column(name, JSONB, nullable=nullable, server_default=default)
 
 
-def map_aggregate(cls: type, table: Table, **properties: Any) -> None:
-    """Map an aggregate onto its table; `version` is written by the aggregate and checked on every update."""
+PLAIN: dict[type, Table] = {}
+"""The aggregates that are one row each, of which all is known before it is written."""
+
+
+def map_aggregate(cls: type, table: Table, *, by_itself: bool = False, **properties: Any) -> None:
+    """Map an aggregate onto its table; `version` is written by the aggregate and checked on every update.
+
+    With `by_itself` it is always written by a statement of its own.
+    """
     exclude = [name for name in ("created_at", "updated_at") if name in table.c and name not in get_type_hints(cls)]
     mapping.map_imperatively(
         cls,
@@ -86,6 +93,14 @@ def map_aggregate(cls: type, table: Table, **properties: Any) -> None:
         version_id_generator=False,
         eager_defaults=False,
     )
+    generated = any(column.computed is not None or column.identity is not None for column in table.c)
+    if (
+        not by_itself
+        and not properties
+        and not generated
+        and not {"created_at", "updated_at"} & get_type_hints(cls).keys()
+    ):
+        PLAIN[cls] = table
 
 
 PORTS: dict[type, type] = {}

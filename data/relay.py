@@ -54,7 +54,8 @@ WHERE locktype = 'relation' AND relation = 'platform.event_log'::regclass AND mo
 AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
 """
 _EVENTS = """
-SELECT sequence, event_id, tenant_id, aggregate_id, aggregate_type, version, name, data, metadata, occurred_at
+SELECT sequence, event_id, tenant_id, aggregate_id, aggregate_type, version, name, data, metadata, occurred_at,
+  topics
 FROM platform.event_log WHERE sequence > $1 AND sequence <= $2 ORDER BY sequence LIMIT $3
 """
 _MOVE = "UPDATE platform.relay_cursor SET sequence = $1, moved_at = now() WHERE id = 1"
@@ -156,7 +157,7 @@ class Relay:
             rows = await connection.fetch(_EVENTS, max(self._cursor, self._settled), safe, CHUNK)
             if not rows:
                 break
-            events = [Published(row["sequence"], row["name"], encode(row)) for row in rows]
+            events = [Published(row["sequence"], row["name"], encode(row), row["topics"] is not None) for row in rows]
             reached = await self._bus.publish(self._cursor, events)
             if reached != events[-1].sequence:
                 await self.align(connection)

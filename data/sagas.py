@@ -29,6 +29,7 @@ from data.direct import direct
 from data.kernel import TENANT_OWNED, Choice, implements, metadata, timestamp
 from data.paging import Listing, equals
 from data.statements import Statement
+from data.writes import later
 from domain.paging import Page, PageRequest
 from domain.sagas import HOLD, Saga, SagaReads, Sagas, SagaState
 
@@ -69,6 +70,8 @@ _BEGIN = f"""
 INSERT INTO platform.saga ({", ".join(_FIELDS)}) VALUES ({", ".join(f"${place}" for place in range(1, len(_FIELDS) + 1))})
 ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608 — made of our own columns only.
+
+_NOTE = "UPDATE platform.saga SET step = $2, data = $3, updated_at = now() WHERE id = $1"
 
 
 @cache
@@ -124,7 +127,7 @@ class SqlSagas:
         return None if found is None else _saga(found)
 
     async def note(self, of: Saga) -> None:
-        await self._session.execute(saga.update().where(saga.c.id == of.id).values(data=of.data))
+        later(self._session, _NOTE, of.id, *_given({"step": of.step, "data": of.data}))
 
 
 class SagaHolds:

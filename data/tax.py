@@ -2,8 +2,10 @@
 
 from collections.abc import Iterable, Sequence
 from datetime import date
+from time import monotonic
 from typing import Any
 from uuid import UUID
+from weakref import WeakKeyDictionary
 
 from sqlalchemy import (
     Boolean,
@@ -25,7 +27,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from data.database import Reads
+from data.database import TENANT, Reads
 from data.direct import selected
 from data.kernel import Choice, implements, map_aggregate, refuses, tenant_table, timestamp
 from data.paging import Listing, equals
@@ -143,6 +145,44 @@ _VERIFIED = Statement(_verified)
 _RECORDS = Listing(select(age_verification), [_seen.id.desc()], **equals(_seen.user_id, _seen.order_id, _seen.passed))
 
 
+RATES_SECONDS = 2.0
+"""For how long a process may tax by rates that another process has changed meanwhile.
+
+Rates hold from a day on and are entered before it. Whoever changes one in force taxes the orders of the next two seconds as
+if they had come two seconds earlier; a buyer who says which sum was seen is refused with PriceChanged rather than charged another.
+"""
+MOST_PLACES = 4_096
+
+
+class KnownRates:
+    """The rates that one database was asked for a moment ago, by tenant, place and day."""
+
+    def __init__(self) -> None:
+        self._found: dict[tuple[UUID | None, TaxPlace, date], tuple[float, Sequence[TaxRate]]] = {}
+
+    def get(self, tenant_id: UUID | None, place: TaxPlace, on: date) -> Sequence[TaxRate] | None:
+        """Give the rates, unless they are too old."""
+        until, rates = self._found.get((tenant_id, place, on), (0.0, ()))
+        return rates if monotonic() < until else None
+
+    def keep(self, tenant_id: UUID | None, place: TaxPlace, on: date, rates: Sequence[TaxRate]) -> None:
+        """Keep what was just read."""
+        if len(self._found) >= MOST_PLACES:
+            self._found.clear()
+        self._found[tenant_id, place, on] = (monotonic() + RATES_SECONDS, rates)
+
+    def forget(self, tenant_id: UUID | None) -> None:
+        """Forget a tenant's rates, for they are about to change."""
+        self._found = {key: kept for key, kept in self._found.items() if key[0] != tenant_id}
+
+
+_KNOWN: WeakKeyDictionary[Any, KnownRates] = WeakKeyDictionary()
+
+
+def _known(session: AsyncSession) -> KnownRates:
+    return _KNOWN.setdefault(session.get_bind(), KnownRates())
+
+
 def _values(rows: Iterable[Any]) -> list[TaxRate]:
     return [
         TaxRate(
@@ -184,14 +224,19 @@ class SqlTaxRates:
         self._session = session
 
     async def applicable(self, place: TaxPlace, on: date) -> Sequence[TaxRate]:
-        rows = await selected(self._session, _APPLICABLE, **_at(place, on))
-        return rates_in_force(place, on, _values(rows))
+        tenant_id, known = self._session.info[TENANT], _known(self._session)
+        rates = known.get(tenant_id, place, on)
+        if rates is None:
+            rates = rates_in_force(place, on, _values(await selected(self._session, _APPLICABLE, **_at(place, on))))
+            known.keep(tenant_id, place, on, rates)
+        return rates
 
 
 @implements(OwnTaxRates)
 class SqlOwnTaxRates:
     def __init__(self, session: AsyncSession) -> None:
         self._session = session
+        _known(session).forget(session.info[TENANT])
 
     async def lock(self, rate_id: UUID) -> OwnTaxRate | None:
         return await self._session.get(OwnTaxRate, rate_id, with_for_update=True)

@@ -8,7 +8,7 @@ from sqlalchemy import BigInteger, Column, Index, Table, Text, Uuid
 
 from data.database import Database, Reads
 from data.kernel import TENANT_OWNED, metadata
-from domain.topics import TopicEvent, topics_of
+from domain.topics import TopicEvent
 
 topic_entry = Table(
     "topic_entry",
@@ -22,7 +22,7 @@ topic_entry = Table(
 )
 
 _SETTLED = "SELECT sequence FROM platform.relay_cursor WHERE id = 1"
-_FACT = "tenant_id, sequence, aggregate_id, name, data, occurred_at, metadata ->> 'user_id' AS user_id"
+_FACT = "tenant_id, topics, sequence, aggregate_id, name, data, occurred_at, metadata ->> 'user_id' AS user_id"
 _ENTRIES = f"""
 SELECT {_FACT} FROM platform.event_log WHERE sequence IN (
   SELECT sequence FROM platform.topic_entry
@@ -66,14 +66,13 @@ async def _read(reads: Reads, statement: str, *arguments: Any) -> list[Any]:
 
 
 def _event(row: Any) -> TopicEvent:
-    name, data, aggregate_id = row["name"], row["data"], UUID(str(row["aggregate_id"]))
     return TopicEvent(
         tenant_id=UUID(str(row["tenant_id"])),
-        topics=topics_of(name, aggregate_id, data),
-        name=name,
-        data=data,
+        topics=row["topics"],
+        name=row["name"],
+        data=row["data"],
         sequence=row["sequence"],
-        aggregate_id=aggregate_id,
+        aggregate_id=UUID(str(row["aggregate_id"])),
         occurred_at=row["occurred_at"],
         user_id=UUID(row["user_id"]) if row["user_id"] else None,
     )

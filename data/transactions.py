@@ -12,9 +12,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from data.database import CHANGED, Database, enter
+from data.direct import violated
 from data.event_log import EventStore
 from data.idempotency import Claim
 from data.kernel import PORTS, REFUSALS, unstorable
+from data.saving import save_changed
+from data.writes import send
 from domain.kernel import ConcurrentModification, TenantReadOnly, Work
 
 C = TypeVar("C")
@@ -61,7 +64,7 @@ class SqlTransactions:
             found, answer = await claim.stored(kind)
             if not found:
                 answer = await self.perform(session, handler, command, work)
-                await claim.store(answer)
+                claim.store(answer)
             return answer
 
         try:
@@ -78,7 +81,9 @@ class SqlTransactions:
             try:
                 async with self._database.sessions() as session, session.begin():
                     writable = await enter(session, work.tenant_id, settings)
-                    return await steps(session, writable)
+                    result = await steps(session, writable)
+                    await send(session)
+                    return result
             except DBAPIError as error:
                 sqlstate = getattr(error.orig, "sqlstate", None)
                 if attempt == ATTEMPTS or sqlstate not in _TRANSIENT:
@@ -90,8 +95,9 @@ class SqlTransactions:
         raise AssertionError("the loop returns or raises")
 
     async def perform(self, session: AsyncSession, handler: Callable[..., Awaitable[R]], command: Any, work: Work) -> R:
-        """Call a handler with its ports on an open transaction, and save what it changed with its events."""
+        """Call a handler with its ports on an open transaction, and save what it changed with its events at the latest when it commits."""
         hints = _shape(handler)[1]
+        await send(session)
         result = await handler(command, **{name: self._inject(hint, session, work) for name, hint in hints})
         await self._save(session, work)
         return result
@@ -105,8 +111,8 @@ class SqlTransactions:
 
     @staticmethod
     async def _save(session: AsyncSession, work: Work) -> None:
-        await session.flush()
-        await EventStore(session).save(work, session.info.pop(CHANGED, {}).values())
+        await save_changed(session)
+        EventStore(session).save(work, session.info.pop(CHANGED, {}).values())
 
 
 @cache
@@ -122,9 +128,8 @@ def _shape(handler: Callable[..., Any]) -> tuple[str, tuple[tuple[str, type], ..
 
 
 def _refusal(error: IntegrityError) -> Exception:
-    cause = getattr(error.orig, "__cause__", None)
-    refusal = REFUSALS.get(getattr(cause, "constraint_name", None) or "")
-    return refusal(getattr(cause, "detail", None) or "") if refusal else error
+    refusal = REFUSALS.get(violated(error))
+    return refusal(getattr(getattr(error.orig, "__cause__", None), "detail", None) or "") if refusal else error
 
 
 def _subject(handler: Callable[..., Any]) -> str:

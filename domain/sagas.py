@@ -115,7 +115,7 @@ class Sagas(Protocol):
         ...
 
     async def note(self, saga: Saga) -> None:
-        """Keep a saga's data."""
+        """Keep a saga's step and data; what this transaction did not begin, it must have moved before."""
         ...
 
     async def wake(self, saga_id: UUID, now: datetime) -> bool:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from inspect import signature
 from typing import Any, get_type_hints
 
@@ -79,7 +80,8 @@ class Runner:
             earlier = await sagas.begin(saga)
             if earlier is None and not first.outside:
                 await self._do_in(session, first, saga)
-                await sagas.move(saga, step=1, data=saga.data)
+                saga.step = 1
+                await sagas.note(saga)
                 self._crash_point(f"{process.kind}.{first.name}.uncommitted")
             return earlier
 
@@ -199,10 +201,8 @@ class Runner:
         await self._transactions.perform(session, step.do, saga, saga.work(self._now()))
 
     async def _call(self, action: Callable[..., Any], saga: Saga) -> None:
-        hints = get_type_hints(action)
-        wanted = {name: hints[name] for name in list(signature(action).parameters)[1:]}
-        work = saga.work(self._now())
-        await action(saga, **{name: work if hint is Work else self._services[hint] for name, hint in wanted.items()})
+        work, wanted = saga.work(self._now()), _wanted(action).items()
+        await action(saga, **{name: work if hint is Work else self._services[hint] for name, hint in wanted})
 
     async def _move(self, saga: Saga, **to: Any) -> bool:
         async def steps(session: AsyncSession, _writable: bool) -> bool:
@@ -242,6 +242,13 @@ class Runner:
         if saga.state in {SagaState.DONE, SagaState.WAITING}:
             return saga
         raise ProcessUnfinished(kind=process.kind, id=str(saga.id))
+
+
+@cache
+def _wanted(action: Callable[..., Any]) -> dict[str, Any]:
+    """Say what an action wants beside its saga."""
+    hints = get_type_hints(action)
+    return {name: hints[name] for name in list(signature(action).parameters)[1:]}
 
 
 class SagaKeeper:

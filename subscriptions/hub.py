@@ -18,7 +18,7 @@ from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
-from domain.topics import Follower, TopicEvent, TopicLog, topics_of
+from domain.topics import Follower, TopicEvent, TopicLog
 
 log = structlog.get_logger("agora.hub")
 
@@ -230,15 +230,14 @@ class RedisHub:
 
 def _read(envelope: bytes) -> TopicEvent:
     raw = orjson.loads(envelope)
-    name, data, aggregate_id = raw["name"], raw["data"], UUID(raw["aggregate_id"])
     user = raw["metadata"].get("user_id")
     return TopicEvent(
         tenant_id=UUID(raw["tenant_id"]),
-        topics=topics_of(name, aggregate_id, data),
-        name=name,
-        data=data,
+        topics=raw["topics"],
+        name=raw["name"],
+        data=raw["data"],
         sequence=raw["sequence"],
-        aggregate_id=aggregate_id,
+        aggregate_id=UUID(raw["aggregate_id"]),
         occurred_at=datetime.fromisoformat(raw["occurred_at"]),
         user_id=UUID(user) if user else None,
     )

@@ -12,7 +12,6 @@ from sqlalchemy import (
     ForeignKeyConstraint,
     Index,
     LargeBinary,
-    Select,
     Table,
     UniqueConstraint,
     Uuid,
@@ -29,6 +28,8 @@ from sqlalchemy.types import TypeDecorator
 
 from data.database import Reads
 from data.kernel import Choice, implements, map_aggregate, refuses, tenant_table, timestamp
+from data.loading import loaded
+from data.saving import given
 from data.statements import Statement
 from domain.codec import from_json, to_json
 from domain.kernel import ConcurrentModification
@@ -132,6 +133,21 @@ _SHARED = Statement(
     .where(cart_share.c.token_hash == _HASH, cart_share.c.expires_at > bindparam("now", type_=cart.c.touched_at.type))
 )
 
+_LOCK_BY_ID = Statement(select(*_KEPT).where(cart.c.id == bindparam("id", type_=Uuid)).with_for_update())
+_LOCK_OF_USER = Statement(
+    select(*_KEPT).where(cart.c.customer_id == bindparam("customer_id", type_=Uuid), OPEN).with_for_update()
+)
+_LOCK_BY_TOKEN = Statement(select(*_KEPT).where(cart.c.token_hash == _HASH).with_for_update())
+# An update that changes nothing locks the row that is there and gives it, in the statement that would make it.
+_OPEN = Statement(
+    upsert(cart)
+    .values({column.name: bindparam(column.name, type_=column.type) for column in _KEPT})
+    .on_conflict_do_update(
+        index_elements=[cart.c.tenant_id, cart.c.customer_id], index_where=OPEN, set_={"id": cart.c.id}
+    )
+    .returning(*_KEPT)
+)
+
 
 @implements(Carts)
 class SqlCarts:
@@ -139,13 +155,13 @@ class SqlCarts:
         self._session = session
 
     async def lock(self, cart_id: UUID) -> Cart | None:
-        return await self._one(select(Cart).where(cart.c.id == cart_id))
+        return await self._one(_LOCK_BY_ID, id=cart_id)
 
     async def of_user(self, user_id: UUID) -> Cart | None:
-        return await self._one(select(Cart).where(cart.c.customer_id == user_id, OPEN))
+        return await self._one(_LOCK_OF_USER, customer_id=user_id)
 
     async def by_token(self, token: str) -> Cart | None:
-        return await self._one(select(Cart).where(cart.c.token_hash == digest(token)))
+        return await self._one(_LOCK_BY_TOKEN, token_hash=digest(token))
 
     async def shared(self, token: str, now: datetime) -> tuple[Cart, CartAccess] | None:
         wanted = (
@@ -157,14 +173,8 @@ class SqlCarts:
         return None if row is None else (row[0], row[1])
 
     async def open(self, blank: Cart) -> Cart:
-        # An update that changes nothing locks the row that is there and gives it, in the statement that would make it.
-        values = {column.name: getattr(blank, column.name) for column in _KEPT}
-        wanted = upsert(Cart).values(values)
-        wanted = wanted.on_conflict_do_update(
-            index_elements=[cart.c.tenant_id, cart.c.customer_id], index_where=OPEN, set_={"id": cart.c.id}
-        )
-        found = await self._session.scalars(wanted.returning(Cart), execution_options={"populate_existing": True})
-        return found.one()
+        (found,) = await loaded(self._session, Cart, _OPEN, **given(self._session, cart, vars(blank)))
+        return found
 
     async def add(self, fresh: Cart) -> None:
         self._session.add(fresh)
@@ -177,9 +187,9 @@ class SqlCarts:
         wanted = select(Cart).where(WATCHED, cart.c.touched_at <= moment).order_by(cart.c.touched_at).limit(limit)
         return (await self._session.scalars(wanted.with_for_update(skip_locked=True))).all()
 
-    async def _one(self, wanted: Select[Any]) -> Cart | None:
-        found: Cart | None = (await self._session.scalars(wanted.with_for_update())).one_or_none()
-        return found
+    async def _one(self, wanted: Statement, **parameters: Any) -> Cart | None:
+        found = await loaded(self._session, Cart, wanted, **parameters)
+        return found[0] if found else None
 
 
 @implements(CartReads)

@@ -1,29 +1,30 @@
-"""Writes the projection of orders with the commit of the transaction that changed them, all of them in one statement."""
+"""Writes the projection of orders in the transaction that changed them, together with their events."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import bindparam, event, text
-from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.orm import Session
+import orjson
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from data.database import RecordingSession
+from data.event_log import follows_events
 from data.orders.tables import order as order_table
+from data.writes import later
 from domain.orders import Order
 
 _WATCHED = "watched_orders"
 
-_WRITE = text("""
-WITH part AS (
-  INSERT INTO orders.sub_order SELECT * FROM jsonb_populate_recordset(CAST(NULL AS orders.sub_order), :parts)
-  ON CONFLICT (id) DO UPDATE SET state = excluded.state WHERE sub_order.state <> excluded.state
-), line AS (
-  INSERT INTO orders.order_line SELECT * FROM jsonb_populate_recordset(CAST(NULL AS orders.order_line), :lines)
-  ON CONFLICT (id) DO UPDATE SET returned = excluded.returned WHERE order_line.returned <> excluded.returned
-)
-INSERT INTO orders."order" SELECT * FROM jsonb_populate_recordset(CAST(NULL AS orders."order"), :orders)
+_PARTS = """
+INSERT INTO orders.sub_order SELECT * FROM jsonb_populate_recordset(NULL::orders.sub_order, $1::text::jsonb)
+ON CONFLICT (id) DO UPDATE SET state = excluded.state WHERE sub_order.state <> excluded.state
+"""
+_LINES = """
+INSERT INTO orders.order_line SELECT * FROM jsonb_populate_recordset(NULL::orders.order_line, $1::text::jsonb)
+ON CONFLICT (id) DO UPDATE SET returned = excluded.returned WHERE order_line.returned <> excluded.returned
+"""
+_ORDERS = """
+INSERT INTO orders."order" SELECT * FROM jsonb_populate_recordset(NULL::orders."order", $1::text::jsonb)
 ON CONFLICT (id) DO UPDATE SET
   version = excluded.version,
   state = excluded.state,
@@ -41,7 +42,7 @@ ON CONFLICT (id) DO UPDATE SET
   completed_at = excluded.completed_at,
   cancelled_at = excluded.cancelled_at
 WHERE "order".version < excluded.version
-""").bindparams(*(bindparam(name, type_=JSONB) for name in ("parts", "lines", "orders")))
+"""
 
 _OWN = tuple(str(column.key) for column in order_table.c if column is not order_table.c.words)
 
@@ -66,22 +67,22 @@ def watch(session_info: dict[Any, Any], order: Order, written: int) -> None:
     known.order = order
 
 
-@event.listens_for(RecordingSession, "before_commit")
-def _project(session: Session) -> None:
+@follows_events
+def _project(session: AsyncSession) -> None:
+    """Write what became of a transaction's orders together with their events."""
     changed = [each for each in watched(session.info).values() if each.order.version != each.written]
     if not changed:
         return
     orders = [each.order for each in changed]
-    session.execute(
-        _WRITE,
-        {
-            "orders": [_row(order) for order in orders],
-            "parts": [row for order in orders for row in _parts(order)],
-            "lines": [row for order in orders for row in _lines(order)],
-        },
-    )
+    later(session, _PARTS, _json(row for order in orders for row in _parts(order)))
+    later(session, _LINES, _json(row for order in orders for row in _lines(order)))
+    later(session, _ORDERS, _json(_row(order) for order in orders))
     for each in changed:
         each.written = each.order.version
+
+
+def _json(rows: Iterable[dict[str, Any]]) -> str:
+    return orjson.dumps([*rows], default=str).decode()
 
 
 def _row(order: Order) -> dict[str, Any]:

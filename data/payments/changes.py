@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.direct import selected
 from data.kernel import implements
+from data.loading import columns_of, loaded
 from data.payments.locking import lock
 from data.payments.tables import dispute, escrow_hold, payment, policy, refund
 from data.statements import Statement
@@ -38,6 +39,7 @@ from domain.payments import (
     SavedMethods,
 )
 
+_PAYMENT = Statement(select(*columns_of(Payment)).where(payment.c.id == bindparam("id", type_=Uuid)))
 _POLICY = [column.name for column in policy.c if column.name not in {"created_at", "updated_at"}]
 
 
@@ -50,7 +52,8 @@ class SqlPayments:
         self._session.add(added)
 
     async def get(self, payment_id: UUID) -> Payment | None:
-        return await self._session.get(Payment, payment_id)
+        found = await loaded(self._session, Payment, _PAYMENT, id=payment_id)
+        return found[0] if found else None
 
     async def lock(self, payment_id: UUID) -> Payment | None:
         return await lock(self._session, Payment, payment_id)

@@ -5,11 +5,12 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Text, bindparam, func, select, text, tuple_
+from sqlalchemy import Text, bindparam, func, select, tuple_
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
+from data.direct import direct
 from data.kernel import implements
 from data.paging import Listing, equals
 from data.payments.tables import entry, posting
@@ -19,12 +20,12 @@ from domain.paging import Page, PageRequest
 from domain.payments import Account, Balance, Ledger, LedgerReads, Posting, PostingDiffers
 
 # Postings and their entries are one statement: a posting that is there already brings no entries either.
-_POST = text("""
+_POST = """
 WITH posted AS (
     INSERT INTO payments.posting (id, tenant_id, kind, reference, order_id, payment_id, memo, at)
     SELECT * FROM unnest(
-        CAST(:ids AS uuid[]), CAST(:tenants AS uuid[]), CAST(:kinds AS text[]), CAST(:references AS text[]),
-        CAST(:orders AS uuid[]), CAST(:payments AS uuid[]), CAST(:memos AS text[]), CAST(:instants AS timestamptz[])
+        $1::uuid[], $2::uuid[], $3::text[], $4::text[],
+        $5::uuid[], $6::uuid[], $7::text[], $8::timestamptz[]
     )
     ON CONFLICT (tenant_id, kind, reference) DO NOTHING
     RETURNING id, tenant_id
@@ -32,12 +33,12 @@ WITH posted AS (
     INSERT INTO payments.entry (tenant_id, posting_id, account, currency, amount_minor)
     SELECT posted.tenant_id, posted.id, line.account, line.currency, line.amount_minor
     FROM unnest(
-        CAST(:owners AS uuid[]), CAST(:accounts AS text[]), CAST(:currencies AS text[]), CAST(:amounts AS bigint[])
+        $9::uuid[], $10::text[], $11::text[], $12::bigint[]
     ) AS line (posting_id, account, currency, amount_minor)
     JOIN posted ON posted.id = line.posting_id
 )
 SELECT id FROM posted
-""")
+"""
 
 _TEXTS = ARRAY(Text)
 _SUM = func.sum(entry.c.amount_minor).label("amount_minor")
@@ -89,7 +90,7 @@ class SqlLedger:
     async def post(self, *postings: Posting) -> None:
         # Two transactions that post the same things must not wait for each other.
         ordered = sorted(postings, key=lambda each: (each.kind, each.reference))
-        written = set((await self._session.scalars(_POST, _arguments(ordered))).all())
+        written = {row["id"] for row in await direct(self._session, _POST, *_arguments(ordered))}
         again = [each for each in ordered if each.id not in written]
         if again:
             await self._compare(again)
@@ -113,23 +114,23 @@ class SqlLedger:
                 raise PostingDiffers(kind=each.kind, reference=each.reference)
 
 
-def _arguments(postings: Iterable[Posting]) -> dict[str, list[Any]]:
+def _arguments(postings: Iterable[Posting]) -> list[list[Any]]:
     postings = list(postings)
     lines = [(each.id, line) for each in postings for line in each.entries]
-    return {
-        "ids": [each.id for each in postings],
-        "tenants": [each.tenant_id for each in postings],
-        "kinds": [str(each.kind) for each in postings],
-        "references": [each.reference for each in postings],
-        "orders": [each.order_id for each in postings],
-        "payments": [each.payment_id for each in postings],
-        "memos": [each.memo for each in postings],
-        "instants": [each.at for each in postings],
-        "owners": [owner for owner, _ in lines],
-        "accounts": [str(line.account) for _, line in lines],
-        "currencies": [line.currency for _, line in lines],
-        "amounts": [line.amount_minor for _, line in lines],
-    }
+    return [
+        [each.id for each in postings],
+        [each.tenant_id for each in postings],
+        [str(each.kind) for each in postings],
+        [each.reference for each in postings],
+        [each.order_id for each in postings],
+        [each.payment_id for each in postings],
+        [each.memo for each in postings],
+        [each.at for each in postings],
+        [owner for owner, _ in lines],
+        [str(line.account) for _, line in lines],
+        [line.currency for _, line in lines],
+        [line.amount_minor for _, line in lines],
+    ]
 
 
 @implements(LedgerReads)

@@ -1,11 +1,14 @@
 """Locking one aggregate, whatever was read of it before."""
 
+from functools import cache
 from typing import TypeVar
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import Uuid, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.loading import columns_of, loaded
+from data.statements import Statement
 from domain.kernel import Aggregate
 
 A = TypeVar("A", bound=Aggregate)
@@ -16,5 +19,12 @@ async def lock(session: AsyncSession, kind: type[A], id_: UUID) -> A | None:
 
     `Session.get` would refuse an object that has become stale, instead of reading it again.
     """
-    wanted = select(kind).filter_by(id=id_).with_for_update().execution_options(populate_existing=True)
-    return (await session.scalars(wanted)).one_or_none()
+    found = await loaded(session, kind, _locking(kind), id=id_)  # type: ignore[arg-type]  # A class can be hashed.
+    return found[0] if found else None
+
+
+@cache
+def _locking(kind: type[Aggregate]) -> Statement:
+    columns = columns_of(kind)
+    (own,) = (column for column in columns if column.name == "id")
+    return Statement(select(*columns).where(own == bindparam("id", type_=Uuid)).with_for_update())

@@ -5,10 +5,13 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import delete, func, insert, select
+from sqlalchemy import Uuid, bindparam, delete, func, insert, select
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.kernel import implements
+from data.loading import columns_of, loaded
+from data.statements import Statement
 from data.tenancy.tables import province_territory, store, store_setting, tenant_host
 from data.tenancy.tables import tenant as tenant_table
 from domain.kernel import uuid7
@@ -26,6 +29,8 @@ from domain.tenancy import (
     Tenant,
     Tenants,
 )
+
+_STORES = Statement(select(*columns_of(Store)).where(store.c.id == func.any(bindparam("ids", type_=ARRAY(Uuid)))))
 
 
 @implements(Tenants)
@@ -66,7 +71,7 @@ class SqlStores:
         return (await self._session.scalars(select(Store).filter_by(id=store_id))).one_or_none()
 
     async def many(self, store_ids: Collection[UUID]) -> Sequence[Store]:
-        return (await self._session.scalars(select(Store).where(store.c.id.in_(store_ids)))).all()
+        return await loaded(self._session, Store, _STORES, ids=[*store_ids])
 
     async def code_exists(self, code: str) -> bool:
         return await self._session.scalar(select(store.c.id).filter_by(code=code)) is not None

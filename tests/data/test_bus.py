@@ -106,6 +106,7 @@ class TestEnvelope:
             "name": "product.created",
             "data": '{"name": "Čaj \\"zelený\\""}',
             "metadata": '{"user_id": null, "correlation_id": "c-1"}',
+            "topics": ["order:1"],
             "occurred_at": datetime(2026, 3, 14, 15, 9, 26, 535897, tzinfo=UTC),
         }
         assert decode(encode(row)) == Envelope(

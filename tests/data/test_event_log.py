@@ -86,7 +86,7 @@ class TestAppend:
         foreign.raise_by(1)
         with pytest.raises(DBAPIError, match="row-level security"):
             async with database.session(work.tenant_id) as session:
-                await append(session, [foreign], work)
+                append(session, [foreign], work)
         assert await logged(database, foreign.id) == []
 
 
@@ -172,7 +172,7 @@ class TestConcurrentAppends:
             assert first is second
             assert first is not None
             first.raise_by(4)
-            await store.save(Work(tenant_id=work.tenant_id, actor=Principal(), now=work.now, correlation_id="c"))
+            store.save(Work(tenant_id=work.tenant_id, actor=Principal(), now=work.now, correlation_id="c"))
         found = await loaded(database, tally.id, work.tenant_id)
         assert found is not None
         assert (found.total, found.version) == (5, 2)

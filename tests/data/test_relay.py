@@ -15,6 +15,7 @@ from data.embedded import EmbeddedValkey
 from data.event_log import append
 from data.relay import Relay
 from data.transactions import SqlTransactions
+from data.writes import send
 from domain.kernel import Work, uuid7
 from tests.events import OpenTally, RaiseTally, Tally, eventually, open_tally, raise_tally, running
 
@@ -44,7 +45,8 @@ async def relay(bus: RedisBus, fresh_log: int, database_url: str) -> AsyncIterat
 
 async def rolled_back(database: Database, work: Work) -> None:
     async with database.session(work.tenant_id) as session:
-        await append(session, [await raised(work)], work)
+        append(session, [await raised(work)], work)
+        await send(session)
         await session.rollback()
 
 
@@ -73,9 +75,10 @@ class TestRelay:
     ):
         early, late = await raised(work), await raised(work)
         async with database.session(work.tenant_id) as first:
-            await append(first, [early], work)
+            append(first, [early], work)
+            await send(first)
             async with database.session(work.tenant_id) as second:
-                await append(second, [late], work)
+                append(second, [late], work)
             await asyncio.sleep(0.3)
             assert await published(bus) == []
         await eventually(holds(bus, (early.id, 1), (late.id, 1)))
@@ -87,9 +90,9 @@ class TestRelay:
         async with database.session(work.tenant_id) as older:
             await older.execute(text("SELECT pg_current_xact_id()"))
             async with database.session(work.tenant_id) as younger:
-                await append(younger, [tally], work)
+                append(younger, [tally], work)
             tally.raise_by(1)
-            await append(older, [tally], work)
+            append(older, [tally], work)
         await eventually(holds(bus, (tally.id, 1), (tally.id, 2)))
 
     async def test_passes_over_a_rolled_back_transaction(
@@ -98,7 +101,7 @@ class TestRelay:
         await rolled_back(database, work)
         kept = await raised(work)
         async with database.session(work.tenant_id) as session:
-            await append(session, [kept], work)
+            append(session, [kept], work)
         await eventually(holds(bus, (kept.id, 1)))
 
     async def test_is_not_held_up_by_long_transactions_that_write_no_events(
@@ -108,7 +111,7 @@ class TestRelay:
         async with database.session(work.tenant_id) as long:
             await long.execute(text("SELECT pg_current_xact_id()"))
             async with database.session(work.tenant_id) as session:
-                await append(session, [tally], work)
+                append(session, [tally], work)
             await eventually(holds(bus, (tally.id, 1)), seconds=2)
 
     async def test_carries_the_events_of_many_writers_in_order(

@@ -15,16 +15,11 @@ from data.bus import Published, channel_of, tidings
 from data.embedded.binaries import valkey_program
 from data.embedded.processes import launch, stop
 from domain.kernel import uuid7
-from domain.topics import TopicEvent, followed, topics_of
+from domain.topics import TopicEvent
 from subscriptions.hub import RedisHub
 from subscriptions.presence import RedisPresence
 from tests.conftest import NOW
 from tests.events import eventually
-
-
-@followed("hub_test.happened")
-def named_topics(_aggregate_id: UUID, data: Mapping[str, Any]) -> list[str]:
-    return list(data["topics"])
 
 
 class Log:
@@ -38,10 +33,10 @@ class Log:
     def write(self, tenant_id: UUID, *topics: str) -> Published:
         """Write an event and give it as the relay publishes it."""
         sequence, aggregate_id = len(self.events) + 1, uuid7()
-        data = {"topics": list(topics)}
+        data: Mapping[str, Any] = {}
         event = TopicEvent(
             tenant_id=tenant_id,
-            topics=topics_of("hub_test.happened", aggregate_id, data),
+            topics=topics,
             name="hub_test.happened",
             data=data,
             sequence=sequence,
@@ -54,11 +49,12 @@ class Log:
             "tenant_id": tenant_id,
             "aggregate_id": aggregate_id,
             "name": event.name,
+            "topics": event.topics,
             "data": data,
             "occurred_at": NOW,
             "metadata": {},
         }
-        return Published(sequence, event.name, orjson.dumps(envelope))
+        return Published(sequence, event.name, orjson.dumps(envelope), followed=True)
 
     async def settled(self) -> int:
         if self.away:

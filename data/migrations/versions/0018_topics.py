@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from data.migrations.isolation import isolate
 
@@ -20,3 +21,20 @@ def upgrade() -> None:
         schema="platform",
     )
     isolate("platform.topic_entry")
+    op.add_column("event_log", sa.Column("topics", postgresql.ARRAY(sa.Text)), schema="platform")
+    op.execute(_INDEX)
+    # Most events belong to no topic, and then the function is not even called.
+    op.execute(
+        "CREATE TRIGGER index_topics AFTER INSERT ON platform.event_log FOR EACH ROW WHEN (NEW.topics IS NOT NULL) "
+        "EXECUTE FUNCTION platform.index_topics()"
+    )
+
+
+_INDEX = """
+CREATE FUNCTION platform.index_topics() RETURNS trigger LANGUAGE plpgsql SET search_path = platform, pg_temp AS $$
+BEGIN
+  INSERT INTO platform.topic_entry (tenant_id, topic, sequence)
+  SELECT NEW.tenant_id, topic, NEW.sequence FROM unnest(NEW.topics) AS topic;
+  RETURN NULL;
+END $$
+"""
