@@ -1,7 +1,6 @@
 """Verbs of carts."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -10,12 +9,13 @@ from uuid import UUID
 from domain.catalog import OfferReads
 from domain.kernel import InvalidInput, NotFound
 from domain.orders import cart_changing as carts
+from domain.orders import cart_topic
 from domain.orders.cart_parts import SHARE_PREFIX, CartAccess, CartLine, CartState
 from domain.orders.carts import Cart, CartReads
 from domain.pricing import PriceFactsReads
 from domain.processes import carting
 from domain.processes.carting import AddToCart, CartTotals
-from resolvers.kernel import Context, transacts
+from resolvers.kernel import Context, Feed, state_feed, transacts
 
 update_cart_item = transacts(carting.update_cart_item)
 apply_promo_code = transacts(carting.apply_promo_code)
@@ -25,12 +25,19 @@ remove_promo_code = transacts(carts.remove_promo_code)
 share_cart = transacts(carts.share_cart)
 merge_cart = transacts(carts.merge_cart)
 
-WATCH_SECONDS = 1.0
 # All guests of a tenant share their idempotency keys, and the stored answer holds the token of the cart that it began.
 GUEST_KEY_LETTERS = 16
 _CLOSED = frozenset({CartState.CONVERTED, CartState.MERGED})
 
 Basket = tuple[tuple[CartLine, ...], tuple[str, ...], UUID | None]
+
+
+@dataclass(frozen=True)
+class CartChange:
+    """How a cart stands after it was changed."""
+
+    cursor: str
+    cart: Cart
 
 
 @dataclass(frozen=True)
@@ -97,22 +104,18 @@ async def cart_updated(
     context: Context,
     id: UUID | None = None,  # noqa: A002 — the GraphQL argument's name.
     token: str | None = None,
-) -> AsyncIterator[Any]:
-    """Give the cart at first and whenever it has changed, until it becomes an order; the last event is the end."""
-    last = 0
-    while True:
+    after: str | None = None,
+) -> Feed:
+    """Follow a cart from how it stands, until it becomes an order or part of another."""
+
+    async def load(context: Context) -> Cart:
         found = await _watched(context, id, token)
         if found is None:
             raise NotFound(kind="Cart", id=str(id or "of that token"))
-        changed = found.version != last
-        shown = await _as_offered(context, found) if changed else found
-        await context.forget()
-        if changed:
-            last = found.version
-            yield shown
-        if found.state in _CLOSED:
-            return
-        await asyncio.sleep(WATCH_SECONDS)
+        return await _as_offered(context, found)
+
+    begun = await load(context)
+    return state_feed(cart_topic(begun.id), load, CartChange, after, last=lambda change: change.cart.state in _CLOSED)
 
 
 async def _watched(context: Context, cart_id: UUID | None, token: str | None) -> Cart | None:

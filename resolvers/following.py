@@ -99,9 +99,13 @@ async def follow(context: Context, feed: Feed) -> AsyncGenerator[Any]:
         async with aclosing(past(context, feed, after, seam)) as values:
             async for value in values:
                 yield value
+                if feed.last and feed.last(value):
+                    return
         while True:
             for value in await shown(context, feed, await queue.take()):
                 yield value
+                if feed.last and feed.last(value):
+                    return
             if feed.interval_seconds:
                 await asyncio.sleep(feed.interval_seconds)
 
@@ -129,7 +133,8 @@ async def past(context: Context, feed: Feed, after: int | None, seam: int) -> As
 
 
 async def shown(context: Context, feed: Feed, events: list[TopicEvent]) -> list[Any]:
-    """Give the values of events that the subscriber may see."""
+    """Give the values of events that the subscriber may see, as things stand now."""
+    await context.forget()
     if feed.allows:
         for event in events:
             feed.allows(event)

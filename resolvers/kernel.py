@@ -12,7 +12,7 @@ from uuid import UUID
 from aiodataloader import DataLoader
 
 from domain.kernel import NOBODY, InvalidInput, Principal, Transactions, Work, uuid7
-from domain.topics import TopicEvent
+from domain.topics import TopicEvent, TopicHub
 
 C = TypeVar("C")
 K = TypeVar("K")
@@ -143,7 +143,7 @@ class Feed:
     subscriber knows. A `shared` feed shows everybody the same: it is made once for all, as for somebody who is not logged
     in. `allows` is asked for each subscriber at each event; its refusal ends the subscription. `while_open` are the
     places in which the subscriber counts as present. Of what comes within `interval_seconds` the latest is shown; that is
-    for signals, of which none is missed.
+    for signals, of which none is missed. A feed that is not shared ends with a value that is `last`.
     """
 
     values: Values
@@ -155,6 +155,30 @@ class Feed:
     allows: Callable[[TopicEvent], None] | None = None
     while_open: Sequence[tuple[str, str]] = ()
     interval_seconds: float = 0.0
+    last: Callable[[Any], bool] | None = None
+
+
+def state_feed(
+    topic: str,
+    load: Callable[["Context"], Awaitable[Any]],
+    shown: Callable[[str, Any], Any],
+    after: str | None = None,
+    *,
+    last: Callable[[Any], bool] | None = None,
+) -> Feed:
+    """Follow how one thing stands: `shown(cursor, thing)` at first, and after what happened to it.
+
+    Of events that come together the last is shown, for the thing is read when they have come.
+    """
+
+    async def opening(context: Context) -> Sequence[Any]:
+        cursor = str(context.service(TopicHub).position)
+        return [] if after else [shown(cursor, await load(context))]
+
+    async def values(context: Context, events: Sequence[TopicEvent]) -> Sequence[Any]:
+        return [*[None] * (len(events) - 1), shown(events[-1].cursor, await load(context))]
+
+    return Feed(topics=[topic], values=values, opening=opening, after=after, last=last)
 
 
 def transacts(handler: Callable[Concatenate[C, P], Awaitable[R]]) -> Callable[..., Awaitable[R]]:

@@ -1,13 +1,13 @@
 """Verbs of orders."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
 from domain import orders
 from domain.kernel import InvalidInput, NotFound
 from domain.orders import (
-    OrderFeed,
     OrderFilter,
     OrderReads,
     OrderScope,
@@ -22,7 +22,8 @@ from domain.orders import (
 from domain.orders.ports import READ
 from domain.paging import Page, PageRequest
 from domain.processes import fulfilling, reordering
-from resolvers.kernel import Context, transacts
+from domain.topics import TopicEvent
+from resolvers.kernel import Context, Feed, state_feed, transacts
 
 update_order_status = transacts(fulfilling.update_order_status)
 request_return = transacts(orders.request_return)
@@ -31,8 +32,23 @@ reject_return = transacts(orders.reject_return)
 reorder = transacts(reordering.reorder)
 
 MAX_SEARCH = 200
-NEWEST = PageRequest(first=50)
 _OVER = frozenset({OrderState.CANCELLED, OrderState.RETURNED})
+
+
+@dataclass(frozen=True)
+class OrderChange:
+    """How an order stands after something happened to it."""
+
+    cursor: str
+    order: Any
+
+
+@dataclass(frozen=True)
+class StoreOrder:
+    """What a store has to do for an order that was placed."""
+
+    cursor: str
+    sub_orders: Sequence[Any]
 
 
 async def orders_by_id(context: Context, ids: Sequence[UUID]) -> Sequence[Any]:
@@ -145,33 +161,32 @@ async def order_events(context: Context, page: PageRequest, id: UUID) -> Page[An
     return await context.read(OrderReads).events(id, page)
 
 
-async def order_status_changed(context: Context, order_id: UUID) -> AsyncIterator[Any]:
-    """Give the order at first and whenever something happened to it, until nothing more can; the last event is the end."""
-    last = 0
-    async for _ in context.service(OrderFeed).follow(context.require_tenant(), order_topic(order_id)):
+async def order_status_changed(context: Context, order_id: UUID, after: str | None = None) -> Feed:
+    """Follow an order from how it stands, until nothing more can happen to it."""
+
+    async def load(context: Context) -> Any:
         found = await context.load(orders_by_id, order_id)
-        await context.forget()
         if found is None:
             raise missing(order_id)
-        if found.version != last:
-            last = found.version
-            yield found
-        if found.state in _OVER:
-            return
+        return found
+
+    await load(context)
+    return state_feed(order_topic(order_id), load, OrderChange, after, last=lambda change: change.order.state in _OVER)
 
 
-async def new_store_orders(context: Context, store_id: UUID) -> AsyncIterator[Any]:
-    """Give what is ordered in a store from now on; what came in a burst of more than fifty is for the list to show."""
+async def new_store_orders(context: Context, store_id: UUID, after: str | None = None) -> Feed:
+    """Follow what is ordered in a store."""
     _require_store(context, store_id)
-    wanted = SubOrderFilter(store_id=store_id)
-    known: set[UUID] | None = None
-    async for _ in context.service(OrderFeed).follow(context.require_tenant(), store_topic(store_id)):
-        page = await context.read(OrderReads).seller_parts(wanted, None, None, NEWEST)
-        await context.forget()
-        fresh: list[Any] = [] if known is None else [part for part in reversed(page.nodes) if part.id not in known]
-        known = {part.id for part in page.nodes}
-        for part in fresh:
-            yield part
+
+    async def values(context: Context, events: Sequence[TopicEvent]) -> Sequence[Any]:
+        ids = [event.aggregate_id for event in events if event.aggregate_id]
+        found = await context.read(OrderReads).parts(ids)
+        return [
+            StoreOrder(event.cursor, [part for part in parts if part.store_id == store_id])
+            for event, parts in zip(events, found, strict=True)
+        ]
+
+    return Feed(topics=[store_topic(store_id)], values=values, after=after)
 
 
 def _require_store(context: Context, store_id: UUID) -> None:

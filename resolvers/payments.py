@@ -1,7 +1,7 @@
 """Verbs of payments."""
 
-import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Any
 from uuid import UUID
@@ -22,16 +22,25 @@ from domain.payments import (
     ReconciliationReads,
     escrow_of,
     payable_to,
+    payments_topic,
 )
 from domain.payments.providers import ProviderDirectory, ProviderHealth
 from domain.processes import configuring, intents, paying, settling
 from domain.processes import payouts as payouts_of
 from domain.processes.configuring import ProviderSetup
-from resolvers.kernel import Context, transacts
+from resolvers.kernel import Context, Feed, state_feed, transacts
 
 READ = "payments.read"
-WATCH_SECONDS = 0.5
 _SETTLED = frozenset(PaymentState) - {PaymentState.PENDING, PaymentState.REVIEW, PaymentState.AUTHORIZED}
+
+
+@dataclass(frozen=True)
+class PaymentChange:
+    """How a payment stands after something happened to it."""
+
+    cursor: str
+    payment: Any
+
 
 refund_payment = transacts(settling.refund_payment)
 create_payment_intent = transacts(intents.create_payment_intent)
@@ -218,21 +227,19 @@ async def settlements(
     return await context.read(ReconciliationReads).settlements(day, provider, page)
 
 
-async def payment_status_changed(context: Context, order_id: UUID) -> AsyncIterator[Any]:
-    """Give an order's payment whenever its state has changed, until the money is there or will not come."""
-    last = None
-    while True:
+async def payment_status_changed(context: Context, order_id: UUID, after: str | None = None) -> Feed:
+    """Follow an order's payment from how it stands, until the money is there or will not come."""
+
+    async def load(context: Context) -> Any:
         found = await context.load(payments_of_orders, order_id)
-        await context.forget()
         if not found:
             raise NotFound(kind="Payment", id=f"of order {order_id}")
-        latest = found[-1]
-        if latest.state != last:
-            last = latest.state
-            yield latest
-        if latest.state in _SETTLED:
-            return
-        await asyncio.sleep(WATCH_SECONDS)
+        return found[-1]
+
+    await load(context)
+    return state_feed(
+        payments_topic(order_id), load, PaymentChange, after, last=lambda change: change.payment.state in _SETTLED
+    )
 
 
 def _seller(context: Context, seller_id: UUID | None) -> UUID:

@@ -27,12 +27,12 @@ from schema.kernel import (
     command,
     computed,
     connection,
+    feed,
     make_subgraph,
     money,
     money_of,
     permission,
     query,
-    subscription,
 )
 from schema.scalars import JSON, BigInt
 
@@ -483,9 +483,17 @@ class Mutation:
     )
 
 
+@strawberry.type(description="How a payment stands; follow on after the cursor.")
+class PaymentStatusChanged:
+    __reads__ = (resolvers.PaymentChange,)
+
+    cursor: str
+    payment: Payment
+
+
 @strawberry.type
 class Subscription:
-    payment_status_changed = subscription(resolvers.payment_status_changed, Payment, who=AUTHENTICATED)
+    payment_status_changed = feed(resolvers.payment_status_changed, PaymentStatusChanged, who=AUTHENTICATED)
 
 
 subgraph = make_subgraph(query=Query, mutation=Mutation, subscription=Subscription, types=[Order])

@@ -24,7 +24,6 @@ from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
-from domain.orders import OrderFeed
 from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes.importing import ImportFiles, ImportMaps
 from domain.sagas import Processes, SagaRunner
@@ -44,7 +43,6 @@ from server.settings import Settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
 from subscriptions.hub import RedisHub
-from subscriptions.orders import RedisOrderFeed
 from subscriptions.presence import RedisPresence
 
 AUDIENCE = "agora"
@@ -147,7 +145,6 @@ async def open_services(
         }
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
-            by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
             hub = await stack.enter_async_context(
                 RedisHub(redis, SqlTopicLog(database), channel_of("agora"), observe=METRICS.heard)
             )

@@ -28,7 +28,6 @@ from domain.orders.order import (
     RefundExceedsPayment,
 )
 from domain.orders.ports import (
-    OrderFeed,
     OrderFilter,
     OrderReads,
     Orders,
@@ -36,9 +35,7 @@ from domain.orders.ports import (
     SubOrderFilter,
     handles,
     missing,
-    order_topic,
     sees,
-    store_topic,
 )
 from domain.orders.returns import RETURN_WINDOW, NotReturnable, Return, ReturnState, ReturnWindowClosed
 from domain.orders.states import (
@@ -50,6 +47,7 @@ from domain.orders.states import (
     OrderType,
     PaymentStatus,
 )
+from domain.orders.topics import cart_topic, order_topic, store_topic
 
 __all__ = [
     "CANCEL_WINDOW",
@@ -67,7 +65,6 @@ __all__ = [
     "NotReturnable",
     "Order",
     "OrderDraft",
-    "OrderFeed",
     "OrderFilter",
     "OrderLine",
     "OrderReads",
@@ -87,6 +84,7 @@ __all__ = [
     "SubOrderFilter",
     "UpdateOrderStatus",
     "accept_return",
+    "cart_topic",
     "handles",
     "missing",
     "order_number",

@@ -1,4 +1,4 @@
-"""What follows when something happened to an order: those who watch are told, and time completes it."""
+"""What follows when something happened to an order: what was paid is noted, and time completes it."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.jobs import JobQueue, Jobs
 from domain.kernel import Envelope, Subscriptions, Work
 from domain.money import Money
-from domain.orders.ports import OrderFeed, Orders, order_topic, store_topic
+from domain.orders.ports import Orders
 from domain.orders.states import OrderState, PaymentStatus
 
 ACCEPTANCE_PERIOD = timedelta(days=7)
@@ -19,34 +19,6 @@ _NOT_TO_BE_PAID = frozenset({OrderState.DRAFT, OrderState.PENDING, OrderState.CA
 
 subscriptions = Subscriptions("orders")
 jobs = Jobs()
-
-
-@subscriptions.on(
-    "order.confirmed",
-    "order.payment_authorized",
-    "order.payment_failed",
-    "order.payment_received",
-    "order.processing",
-    "order.ready",
-    "order.shipped",
-    "order.delivered",
-    "order.completed",
-    "order.cancelled",
-    "order.part_moved",
-    "order.refunded",
-    "order.refund_returned",
-    "order.return_requested",
-    "order.return_rejected",
-    "order.returned",
-)
-async def tell_followers(envelope: Envelope, work: Work, feed: OrderFeed) -> None:
-    await feed.announce(work.tenant_id, order_topic(envelope.aggregate_id))
-
-
-@subscriptions.on("order.created")
-async def tell_stores(envelope: Envelope, work: Work, feed: OrderFeed) -> None:
-    for store_id in sorted({part["store_id"] for part in envelope.data["sub_orders"]}):
-        await feed.announce(work.tenant_id, store_topic(UUID(store_id)))
 
 
 @subscriptions.on("order.paid")

@@ -1,6 +1,6 @@
 """What orders need of storage, and of the wire to those who watch."""
 
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any, Protocol
@@ -92,26 +92,6 @@ class OrderReads(Protocol):
     ) -> Page[Any]:
         """List the parts of one seller or of some stores (either will do), or all where neither is named."""
         ...
-
-
-class OrderFeed(Protocol):
-    """Tells those who watch an order or a store, in whichever process, that there is something new; keeps nothing."""
-
-    async def announce(self, tenant_id: UUID, topic: str) -> None: ...
-
-    def follow(self, tenant_id: UUID, topic: str) -> AsyncIterator[None]:
-        """Give a sign whenever it is time to look: at first, at every announcement, and now and then in case one was lost."""
-        ...
-
-
-def order_topic(order_id: UUID) -> str:
-    """Name the topic of everything that happens to one order."""
-    return f"order:{order_id}"
-
-
-def store_topic(store_id: UUID) -> str:
-    """Name the topic of new orders in one store."""
-    return f"store-orders:{store_id}"
 
 
 def sees(actor: Principal, order: Any) -> bool:

@@ -228,6 +228,7 @@ from domain.payments.statements import (
     MovementKind,
     parse_statement,
 )
+from domain.payments.topics import payments_topic
 
 __all__ = [
     "ANY_SELLER",
@@ -395,6 +396,7 @@ __all__ = [
     "open_dispute",
     "parse_statement",
     "payable_to",
+    "payments_topic",
     "payout_cancelled_posting",
     "payout_paid_posting",
     "payout_posting",

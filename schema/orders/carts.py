@@ -27,8 +27,8 @@ from schema.kernel import (
     bulk,
     command,
     computed,
+    feed,
     query,
-    subscription,
 )
 from schema.orders.entities import Product, ProductVariant, Store, amount
 
@@ -161,6 +161,14 @@ class CartMutation:
     )
 
 
+@strawberry.type(description="How a cart stands; follow on after the cursor.")
+class CartUpdated:
+    __reads__ = (resolvers.CartChange,)
+
+    cursor: str
+    cart: Cart
+
+
 @strawberry.type
 class CartSubscription:
-    cart_updated = subscription(resolvers.cart_updated, Cart, who=PUBLIC)
+    cart_updated = feed(resolvers.cart_updated, CartUpdated, who=PUBLIC)

@@ -27,11 +27,11 @@ from schema.kernel import (
     command,
     computed,
     connection,
+    feed,
     money,
     owner_or,
     permission,
     query,
-    subscription,
 )
 from schema.orders.carts import Cart
 from schema.orders.entities import Product, ProductVariant, Store
@@ -254,7 +254,23 @@ class OrderMutation:
     )
 
 
+@strawberry.type(description="How an order stands; follow on after the cursor.")
+class OrderStatusChanged:
+    __reads__ = (resolvers.OrderChange,)
+
+    cursor: str
+    order: Order
+
+
+@strawberry.type(description="What a store has to do for an order that was placed; follow on after the cursor.")
+class NewStoreOrder:
+    __reads__ = (resolvers.StoreOrder,)
+
+    cursor: str
+    sub_orders: list[SubOrder]
+
+
 @strawberry.type
 class OrderSubscription:
-    order_status_changed = subscription(resolvers.order_status_changed, Order, who=AUTHENTICATED)
-    new_store_orders = subscription(resolvers.new_store_orders, SubOrder, who=SEES)
+    order_status_changed = feed(resolvers.order_status_changed, OrderStatusChanged, who=AUTHENTICATED)
+    new_store_orders = feed(resolvers.new_store_orders, NewStoreOrder, who=SEES)

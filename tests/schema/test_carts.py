@@ -1,4 +1,6 @@
-from collections.abc import Callable
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
@@ -9,6 +11,7 @@ from data.orders.carts import cart
 from domain.kernel import NOBODY, NotFound, Principal, uuid7
 from domain.orders import cart_parts
 from resolvers.carts import cart_updated
+from resolvers.following import follow
 from resolvers.kernel import Context
 
 CART = """fragment Whole on Cart {
@@ -242,6 +245,7 @@ class TestMergeCart:
         assert [str(each) for each in states] == ["merged", "active"]
 
 
+@pytest.mark.usefixtures("relay")
 class TestCartUpdated:
     async def test_tells_of_every_change_and_ends_with_the_order(
         self, graph: Any, stocked: Any, services: Any, tenant_id: UUID
@@ -251,19 +255,17 @@ class TestCartUpdated:
         context = Context(
             reads=reads, transactions=services.transactions, services=services.by_port, tenant_id=tenant_id
         )
-        news = aiter(cart_updated(context, token=begun["token"]))
-        try:
-            assert (await anext(news)).units == 3
+        async with aclosing(follow(context, await cart_updated(context, token=begun["token"]))) as news:
+            assert (await anext(news)).cart.units == 3
             await graph(ADD, lines(stocked), principal=NOBODY, tenant=tenant_id)
             await graph(ADD, lines(stocked, 4, token=begun["token"]), principal=NOBODY)
-            assert (await anext(news)).units == 8
+            await until(news, lambda cart: cart.units == 8)
             merged = "mutation($token: String!) { mergeCart(input: {token: $token}) { __typename } }"
             await graph(merged, {"token": begun["token"]})
-            assert (await anext(news)).state == "merged"
+            await until(news, lambda cart: cart.state == "merged")
             with pytest.raises(StopAsyncIteration):
                 await anext(news)
-        finally:
-            await reads.close()
+        await reads.close()
 
     async def test_is_not_for_strangers(self, graph: Any, stocked: Any, services: Any, tenant_id: UUID) -> None:
         reads = services.database.reads(tenant_id)
@@ -271,5 +273,11 @@ class TestCartUpdated:
             reads=reads, transactions=services.transactions, services=services.by_port, tenant_id=tenant_id
         )
         with pytest.raises(NotFound):
-            await anext(aiter(cart_updated(context, token="guessed")))
+            await cart_updated(context, token="guessed")
         await reads.close()
+
+
+async def until(news: AsyncGenerator[Any], holds: Callable[[Any], bool]) -> None:
+    """Read what comes until something holds of the cart; what was told before it happened before."""
+    while not holds((await asyncio.wait_for(anext(news), 10)).cart):
+        pass

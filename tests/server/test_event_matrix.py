@@ -23,12 +23,9 @@ MATRIX = [
 ]
 # Contexts that the specification lets hear of events of the matrix beyond its own columns: product and category names in
 # other languages (§4) are kept up to date from the catalogue's events.
-# Orders hear of themselves, to tell whoever watches one or waits at a store for new ones (orderStatusChanged, newStoreOrders).
 FURTHER = {
     ("product.created", "localization"),
     ("product.updated", "localization"),
-    ("order.created", "orders"),
-    ("order.shipped", "orders"),
 }
 
 WIRED = [(name, source, consumer) for name, source, consumers in MATRIX for consumer in sorted(consumers)]
