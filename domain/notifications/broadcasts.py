@@ -114,7 +114,6 @@ class Broadcast(Aggregate):
     name: str
     channel: Channel
     segment_id: UUID | None = None
-    store_id: UUID | None = None
     state: BroadcastState = BroadcastState.DRAFT
     scheduled_at: datetime | None = None
     started_at: datetime | None = None
