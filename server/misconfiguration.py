@@ -71,6 +71,14 @@ def _unwise_in_production(settings: Settings) -> Iterator[Finding]:
             Verdict.WARNING,
             "AGORA_SECRET_KEY is unset: each machine would sign tokens with a key of its own",
         )
+    if not settings.smtp_url:
+        yield Finding(
+            "settings", Verdict.WARNING, "AGORA_SMTP_URL is unset: letters stay in the mailbox folder of the home"
+        )
+    elif settings.sender_address.endswith("@localhost"):
+        yield Finding(
+            "settings", Verdict.WARNING, "AGORA_SENDER_ADDRESS is unset: others refuse letters from localhost"
+        )
     if settings.public_url.startswith("http://"):
         yield Finding("settings", Verdict.WARNING, "AGORA_PUBLIC_URL is not https")
 

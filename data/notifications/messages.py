@@ -15,6 +15,7 @@ from data.notifications.tables import (
     communication_analytics,
     inbox,
     notification,
+    push_subscription,
     unsubscribe_entry,
 )
 from data.statements import Statement
@@ -22,11 +23,11 @@ from domain.kernel import uuid7
 from domain.notifications import (
     WAITING,
     Analytics,
-    Category,
     Channel,
     HoldReason,
     Inbox,
     Inboxes,
+    MessageCategory,
     Notification,
     Notifications,
     NotificationState,
@@ -73,6 +74,10 @@ class SqlNotifications:
         rows = [{name: getattr(each, name) for name in _FIELDS} for each in notifications]
         statement = upsert(notification).values(rows).on_conflict_do_nothing(index_elements=["tenant_id", "key"])
         return len((await self._session.execute(statement.returning(notification.c.id))).all())
+
+    async def pushable(self, user_ids: Sequence[UUID]) -> set[UUID]:
+        own = push_subscription.c.user_id
+        return set(await self._session.scalars(select(own).where(own == func.any(list(user_ids))).distinct()))
 
     async def lock_due(self, notification_id: UUID, now: datetime) -> Notification | None:
         wanted = select(Notification).where(
@@ -139,7 +144,7 @@ class SqlSuppressions:
         added = statement.on_conflict_do_nothing().returning(unsubscribe_entry.c.id)
         return (await self._session.execute(added)).first() is not None
 
-    async def covers(self, address: str, channel: Channel, category: Category) -> bool:
+    async def covers(self, address: str, channel: Channel, category: MessageCategory) -> bool:
         own = unsubscribe_entry.c
         named = own.category.is_(None) | (own.category == category)
         found = select(own.id).where(own.address == address, own.channel == channel, named).limit(1)

@@ -27,9 +27,9 @@ from domain.notifications import (
     BroadcastAudit,
     Broadcasts,
     BroadcastText,
-    Category,
     Channel,
     CommunicationPreferences,
+    MessageCategory,
     MessageTemplate,
     MessageTemplates,
     NotificationPolicies,
@@ -177,7 +177,7 @@ class SqlAudience:
 
 def _audience(rows: Select[Any], bounds: Bounds, channel: Channel) -> Select[Any]:
     own, chosen = recipient.c, communication_preference.c
-    place = array([f"{Category.PROMOTIONAL}.{channel}", "is_opted_in"])
+    place = array([f"{MessageCategory.PROMOTIONAL}.{channel}", "is_opted_in"])
     wants = chosen.choices.op("#>>")(place) == "true"
     rows = rows.where(own.is_active, own.user_id.in_(select(chosen.user_id).where(wants)))
     if bounds.locales:

@@ -31,10 +31,10 @@ from domain.notifications.broadcasts import (
     send_broadcast,
 )
 from domain.notifications.channels import (
-    Category,
     Channel,
     Device,
     Message,
+    MessageCategory,
     NotSent,
     Receipt,
     Sender,
@@ -88,6 +88,7 @@ from domain.notifications.preferences import (
     wanted_by_default,
 )
 from domain.notifications.push import (
+    PushKey,
     PushServices,
     PushSlots,
     PushSubscription,
@@ -150,7 +151,6 @@ __all__ = [
     "BroadcastTextInput",
     "Broadcasts",
     "CancelBroadcast",
-    "Category",
     "Channel",
     "Choice",
     "ChooseChannel",
@@ -171,6 +171,7 @@ __all__ = [
     "MarkAllRead",
     "MarkNotificationRead",
     "Message",
+    "MessageCategory",
     "MessageTemplate",
     "MessageTemplates",
     "NotSent",
@@ -183,6 +184,7 @@ __all__ = [
     "Notifications",
     "Outgoing",
     "Preferences",
+    "PushKey",
     "PushServices",
     "PushSlots",
     "PushSubscription",

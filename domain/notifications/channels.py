@@ -15,7 +15,7 @@ class Channel(StrEnum):
     IN_APP = "in_app"
 
 
-class Category(StrEnum):
+class MessageCategory(StrEnum):
     """What a message is for: to sell, to tell about one's own affairs, or to draw attention to something."""
 
     PROMOTIONAL = "promotional"

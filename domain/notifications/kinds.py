@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from domain.notifications.channels import Category, Channel
+from domain.notifications.channels import Channel, MessageCategory
 
 EVERYWHERE: Mapping[str, Any] = {"name": "Ann", "shop": "Harbour"}
 """Every text may speak of the recipient and of the shop."""
@@ -18,7 +18,7 @@ class Kind:
     """A kind of message; `example` has every variable of its texts with a value that a preview shows."""
 
     code: str
-    category: Category
+    category: MessageCategory
     channels: tuple[Channel, ...]
     link: str = ""
     example: Mapping[str, Any]
@@ -28,11 +28,11 @@ class Kind:
         return tuple(sorted({*EVERYWHERE, *self.example}))
 
 
-def _kind(code: str, category: Category, *channels: Channel, link: str = "", **example: Any) -> Kind:
+def _kind(code: str, category: MessageCategory, *channels: Channel, link: str = "", **example: Any) -> Kind:
     return Kind(code=code, category=category, channels=channels, link=link, example=example)
 
 
-_OWN, _ALERT, _SALE = Category.TRANSACTIONAL, Category.ALERTS, Category.PROMOTIONAL
+_OWN, _ALERT, _SALE = MessageCategory.TRANSACTIONAL, MessageCategory.ALERTS, MessageCategory.PROMOTIONAL
 
 KINDS: Mapping[str, Kind] = {
     each.code: each

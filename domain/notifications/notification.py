@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.kernel import Aggregate, Event, Transitions, event
-from domain.notifications.channels import Category, Channel, Receipt
+from domain.notifications.channels import Channel, MessageCategory, Receipt
 
 LEASE = timedelta(minutes=2)
 """For how long whoever sends a message may be silent before somebody else sends it again."""
@@ -100,7 +100,7 @@ class Notification(Aggregate):
     key: str
     user_id: UUID | None
     channel: Channel
-    category: Category
+    category: MessageCategory
     template: str | None = None
     broadcast_id: UUID | None = None
     address: str

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from domain.notifications.channels import Category, Channel
+from domain.notifications.channels import Channel, MessageCategory
 from domain.notifications.notification import Notification, NotificationState
 from domain.paging import Page, PageRequest
 
@@ -16,6 +16,10 @@ class Notifications(Protocol):
 
     async def queue(self, notifications: Sequence[Notification]) -> int:
         """Keep new messages, but those whose key there is already; gives how many are new."""
+        ...
+
+    async def pushable(self, user_ids: Sequence[UUID]) -> set[UUID]:
+        """Say who of them has a browser that takes pushes."""
         ...
 
     async def lock_due(self, notification_id: UUID, now: datetime) -> Notification | None:
@@ -115,7 +119,7 @@ class Suppression:
 
     address: str
     channel: Channel
-    category: Category | None
+    category: MessageCategory | None
     reason: str
     at: datetime
 
@@ -127,6 +131,6 @@ class Suppressions(Protocol):
         """Note an address; says whether that is new."""
         ...
 
-    async def covers(self, address: str, channel: Channel, category: Category) -> bool: ...
+    async def covers(self, address: str, channel: Channel, category: MessageCategory) -> bool: ...
 
     async def lift(self, address: str, channel: Channel) -> Suppression | None: ...

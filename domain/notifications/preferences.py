@@ -7,10 +7,10 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from domain.kernel import Aggregate, Event, InvalidInput, Work, event
-from domain.notifications.channels import Category, Channel
+from domain.notifications.channels import Channel, MessageCategory
 from domain.notifications.quiet import QuietHours, parse_clock, parse_zone
 
-MOST_CHOICES = len(Channel) * len(Category)
+MOST_CHOICES = len(Channel) * len(MessageCategory)
 
 
 @event("notifications.preferences_updated")
@@ -25,31 +25,33 @@ class Choice:
     """Whether somebody wants one category of messages on one channel, and since when."""
 
     channel: Channel
-    category: Category
+    category: MessageCategory
     is_opted_in: bool
     opted_in_at: datetime | None = None
     opted_out_at: datetime | None = None
 
 
-def wanted_by_default(channel: Channel, category: Category) -> bool:
+def wanted_by_default(channel: Channel, category: MessageCategory) -> bool:
     """Say what somebody gets who never chose: nothing that sells, and nothing but one's own affairs by SMS.
 
     Source: CASL and the GDPR ask for consent before anything is advertised.
     """
-    return category is Category.TRANSACTIONAL or (category is Category.ALERTS and channel is not Channel.SMS)
+    return category is MessageCategory.TRANSACTIONAL or (
+        category is MessageCategory.ALERTS and channel is not Channel.SMS
+    )
 
 
-def place_of(channel: Channel, category: Category) -> str:
+def place_of(channel: Channel, category: MessageCategory) -> str:
     """Give the name under which a choice is kept."""
     return f"{category}.{channel}"
 
 
 def all_choices(kept: Mapping[str, Any]) -> list[Choice]:
     """Give what somebody wants of everything there is; where nothing was chosen, the default."""
-    return [_choice(kept, channel, category) for category in Category for channel in Channel]
+    return [_choice(kept, channel, category) for category in MessageCategory for channel in Channel]
 
 
-def _choice(kept: Mapping[str, Any], channel: Channel, category: Category) -> Choice:
+def _choice(kept: Mapping[str, Any], channel: Channel, category: MessageCategory) -> Choice:
     made = kept.get(place_of(channel, category), {})
     moments = {name: datetime.fromisoformat(made[name]) for name in ("opted_in_at", "opted_out_at") if made.get(name)}
     wanted = made.get("is_opted_in", wanted_by_default(channel, category))
@@ -64,15 +66,15 @@ class CommunicationPreferences(Aggregate):
     choices: dict[str, Any] = field(default_factory=dict)
     quiet: dict[str, Any] = field(default_factory=dict)
 
-    def wants(self, channel: Channel, category: Category) -> bool:
+    def wants(self, channel: Channel, category: MessageCategory) -> bool:
         return _choice(self.choices, channel, category).is_opted_in
 
-    def choose(self, channel: Channel, category: Category, now: datetime, *, wanted: bool) -> None:
+    def choose(self, channel: Channel, category: MessageCategory, now: datetime, *, wanted: bool) -> None:
         """Choose for one category on one channel; what was chosen before is remembered with its date.
 
         Raises: InvalidInput.
         """
-        if not wanted and (channel, category) == (Channel.EMAIL, Category.TRANSACTIONAL):
+        if not wanted and (channel, category) == (Channel.EMAIL, MessageCategory.TRANSACTIONAL):
             raise InvalidInput(field="choices", reason="what concerns your own orders always comes by e-mail")
         place = place_of(channel, category)
         moment = {"opted_in_at" if wanted else "opted_out_at": now.isoformat()}
@@ -115,7 +117,7 @@ class ChooseChannel:
     """Say whether one category is wanted on one channel."""
 
     channel: Channel
-    category: Category
+    category: MessageCategory
     is_opted_in: bool
 
 

@@ -67,6 +67,16 @@ class PushServices:
         return endpoint
 
 
+@dataclass(frozen=True)
+class PushKey:
+    """What browsers subscribe with: the public key of whoever sends, in base64url.
+
+    Source: RFC 8292.
+    """
+
+    public: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class RegisterPushSubscription:
     """Register a browser as its Push API describes it: `endpoint`, and the keys `p256dh` and `auth` in base64url."""

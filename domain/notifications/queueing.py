@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+import orjson
+
 from domain.kernel import InvalidInput, Work
-from domain.notifications.channels import Category, Channel
+from domain.notifications.channels import Channel, MessageCategory
 from domain.notifications.kinds import KINDS, Kind
 from domain.notifications.notification import Notification
 from domain.notifications.ports import Notifications
@@ -36,7 +38,7 @@ class SendNotification:
     user_id: UUID
     template: str
     data: Mapping[str, Any] = field(default_factory=dict)
-    category: Category | None = None
+    category: MessageCategory | None = None
     channels: Sequence[Channel] = ()
 
     def kind(self) -> Kind:
@@ -44,6 +46,8 @@ class SendNotification:
 
         Raises: InvalidInput.
         """
+        if len(orjson.dumps(dict(self.data), default=str)) > LONGEST_DATA:
+            raise InvalidInput(field="data", reason=f"it takes at most {LONGEST_DATA:,} bytes")
         ours = KINDS.get(self.template)
         category = self.category or (ours.category if ours else None)
         channels = self.channels or (ours.channels if ours else ())
@@ -65,14 +69,17 @@ async def queue_messages(
     preferences: Preferences,
 ) -> list[Notification]:
     """Queue a message on an occasion; whoever was told of it on a channel is not told again there."""
-    wanted = []
+    wanted, users = [], [each.user_id for each in people if each.user_id]
+    pushable = await notifications.pushable(users) if Channel.PUSH in kind.channels and users else set()
     for person in people:
         known = await preferences.find(person.user_id) if person.user_id else None
         wants = known.wants if known else wanted_by_default
         wanted += [
             message_to(person, channel, kind, f"{occasion}:{kind.code}", data, work)
             for channel in kind.channels
-            if channel in person.reachable and wants(channel, kind.category)
+            if channel in person.reachable
+            and wants(channel, kind.category)
+            and (channel is not Channel.PUSH or person.user_id in pushable)
         ]
     await notifications.queue(wanted)
     return wanted

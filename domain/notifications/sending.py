@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from domain.kernel import Work
+from domain.kernel import Work, also_when_suspended
 from domain.notifications.broadcasts import Broadcasts
-from domain.notifications.channels import Category, Channel, Device, Receipt
+from domain.notifications.channels import Channel, Device, MessageCategory, Receipt
 from domain.notifications.inbox import Inboxes, own_inbox
 from domain.notifications.notification import HoldReason, Notification, NotificationState
 from domain.notifications.policy import NotificationPolicies, NotificationPolicy
@@ -39,6 +39,7 @@ class Outgoing:
     devices: tuple[Device, ...] = ()
 
 
+@also_when_suspended
 async def begin_sending(
     command: BeginSending,
     work: Work,
@@ -68,10 +69,13 @@ async def begin_sending(
         if await _is_over_limit(due, due.user_id, policy, work, slots):
             return None
         parts = await notifications.batched(due.user_id, due.id)
+    devices = await subscriptions.of_user(due.user_id) if due.channel is Channel.PUSH and due.user_id else ()
+    if due.channel is Channel.PUSH and not devices:
+        await _end(due, "no browser takes pushes any more", work, notifications, broadcasts, analytics)
+        return None
     due.begin(work.now)
     for part in parts:
         part.follow(due)
-    devices = await subscriptions.of_user(due.user_id) if due.channel is Channel.PUSH and due.user_id else ()
     sources = [await _source(each, templates, broadcasts) for each in (due, *parts)]
     source = await source_of("digest", due.channel, [due.locale], templates) if parts else sources[0]
     return Outgoing(
@@ -109,7 +113,7 @@ class _Gate:
     async def is_quiet(self) -> bool:
         """Hold the message where its recipient wants to be left alone; what concerns one's own orders comes at any hour."""
         due = self.due
-        if due.user_id is None or due.category is Category.TRANSACTIONAL or due.channel is Channel.IN_APP:
+        if due.user_id is None or due.category is MessageCategory.TRANSACTIONAL or due.channel is Channel.IN_APP:
             return False
         known = await self.preferences.find(due.user_id)
         hours = known.quiet_hours(due.timezone) if known else None
@@ -152,6 +156,7 @@ class FinishSending:
     gone: tuple[str, ...] = field(default=())
 
 
+@also_when_suspended
 async def finish_sending(
     command: FinishSending,
     work: Work,

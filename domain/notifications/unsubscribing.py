@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
-from domain.kernel import Event, InvalidInput, NotFound, Work, event
-from domain.notifications.channels import Category, Channel
+from domain.kernel import Event, InvalidInput, NotFound, Work, also_when_suspended, event
+from domain.notifications.channels import Channel, MessageCategory
 from domain.notifications.notification import Notification, NotificationState
 from domain.notifications.ports import Analytics, Notifications, Suppression, Suppressions, Tally
 from domain.notifications.preferences import Preferences, own_preferences
@@ -18,7 +18,7 @@ LONGEST_REASON = 500
 class Unsubscribed(Event):
     user_id: UUID | None
     channel: Channel
-    category: Category
+    category: MessageCategory
 
 
 class UnsubscribeTokens(Protocol):
@@ -37,7 +37,7 @@ class Unsubscription:
 
     id: UUID
     channel: Channel
-    category: Category
+    category: MessageCategory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +47,7 @@ class Unsubscribe:
     token: str
 
 
+@also_when_suspended
 async def unsubscribe(
     command: Unsubscribe,
     work: Work,
@@ -64,7 +65,7 @@ async def unsubscribe(
     letter = await notifications.lock(named[1]) if named and named[0] == work.tenant_id else None
     if letter is None:
         raise InvalidInput(field="token", reason="it is not from one of our letters")
-    if letter.category is Category.TRANSACTIONAL:
+    if letter.category is MessageCategory.TRANSACTIONAL:
         # Letters about somebody's own orders have no such link.
         raise InvalidInput(field="token", reason="what concerns your own orders always comes by e-mail")
     if await _leave(letter, work, preferences, suppressions):
@@ -102,6 +103,7 @@ class RecordBounce:
     reason: str = "bounced"
 
 
+@also_when_suspended
 async def record_bounce(
     command: RecordBounce,
     work: Work,

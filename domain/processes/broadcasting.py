@@ -12,7 +12,7 @@ from domain.notifications import (
     Audience,
     Broadcasts,
     BroadcastState,
-    Category,
+    MessageCategory,
     Kind,
     Notification,
     Notifications,
@@ -54,7 +54,7 @@ async def send_portion(
     segment = await segments.get(broadcast.segment_id) if broadcast.segment_id else None
     bounds = (segment.criteria if segment else SegmentCriteria()).bounds(broadcast.started_at or work.now)
     portion = await audience.portion(bounds, broadcast.channel, broadcast.reached, PORTION)
-    kind = Kind(code="broadcast", category=Category.PROMOTIONAL, channels=(broadcast.channel,), example={})
+    kind = Kind(code="broadcast", category=MessageCategory.PROMOTIONAL, channels=(broadcast.channel,), example={})
     people = await addressees(portion, work, contacts, tenants)
     messages = [
         _of(broadcast.id, message_to(each, broadcast.channel, kind, f"broadcast:{broadcast.id}", {}, work))

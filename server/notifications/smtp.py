@@ -1,5 +1,6 @@
 """E-mail over SMTP."""
 
+from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from domain.notifications import Message, NotSent, Receipt
@@ -19,7 +20,7 @@ class SmtpSender:
     def __init__(self, url: str, *, timeout_seconds: float = TIMEOUT_SECONDS) -> None:
         parts = urlsplit(url)
         secure = parts.scheme == "smtps"
-        self._options = {
+        self._options: dict[str, Any] = {
             "hostname": parts.hostname or "localhost",
             "port": parts.port or (465 if secure else 587 if parts.username else 25),
             "username": unquote(parts.username) if parts.username else None,

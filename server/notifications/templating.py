@@ -15,9 +15,11 @@ from domain.notifications import Content, Frame, InvalidTemplate, Source
 LONGEST_OUTPUT = 200_000
 DEEPEST_LOOP = 2
 MOST_ROUNDS = 10_000
+MOST_ITEMS = 200
 _FILTERS = frozenset(
     {"capitalize", "default", "e", "escape", "first", "join", "last", "length", "lower", "money", "title", "trim", "truncate", "upper"}
 )  # fmt: skip
+_SPECIAL = frozenset({"self", "super", "caller", "varargs", "kwargs", "_locale"})
 _TESTS = frozenset({"defined", "none", "string", "number"})
 _NODES = frozenset(
     {
@@ -138,6 +140,8 @@ def _examine(part: str, node: Any, depth: int) -> None:
     kind = type(node).__name__
     if kind not in _NODES:
         raise InvalidTemplate(part=part, reason=f"{kind} is not allowed in templates")
+    if kind == "Name" and node.name in _SPECIAL:
+        raise InvalidTemplate(part=part, reason=f"{node.name} is not to be read")
     if kind == "Filter" and node.name not in _FILTERS:
         raise InvalidTemplate(part=part, reason=f"there is no filter {node.name}")
     if kind == "Test" and node.name not in _TESTS:
@@ -166,6 +170,8 @@ def _rendered(part: str, text: str, variables: tuple[str, ...], values: Mapping[
 
     template, written, size, rounds = _compiled(part, text, variables), [], 0, 0
     given = {name: values[name] for name in variables if name in values}
+    if any(isinstance(value, list | tuple) and len(value) > MOST_ITEMS for value in given.values()):
+        raise InvalidTemplate(part=part, reason=f"a list has more than {MOST_ITEMS} entries")
     try:
         for piece in template.generate({**given, "_locale": locale}):
             size, rounds = size + len(piece), rounds + 1
