@@ -43,7 +43,7 @@ MOST_AT_ONCE = 100
 _DUE = Statement(
     select(notification.c.id, notification.c.tenant_id)
     .where(notification.c.due_at <= bindparam("now", type_=DateTime(timezone=True)))
-    .order_by(notification.c.due_at)
+    .order_by(notification.c.due_at, notification.c.id)
     .limit(bindparam("most", type_=Integer))
 )
 
