@@ -193,7 +193,7 @@ def _audience(rows: Select[Any], bounds: Bounds, channel: Channel) -> Select[Any
 
 def _language_is_any(locales: Sequence[str]) -> Any:
     """Let `fr` stand for `fr-CA` too."""
-    return func.split_part(recipient.c.locale, "-", 1) == func.any(list(locales))
+    return func.split_part(recipient.c.locale, "-", 1).in_(list(locales))
 
 
 @implements(Segments)

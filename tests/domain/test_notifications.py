@@ -165,9 +165,7 @@ class TestPreferences:
 
 
 def notification(channel: Channel = _E, **more: Any) -> Notification:
-    person = Addressee(
-        user_id=uuid7(), name="Ann", locale="en", timezone="UTC", reachable={channel: "ann@example.com"}
-    )
+    person = Addressee(user_id=uuid7(), name="Ann", locale="en", timezone="UTC", reachable={channel: "ann@example.com"})
     work: Any = type("Work", (), {"tenant_id": TENANT, "now": NOW})
     made = message_to(person, channel, KINDS["order_shipped"], "e1", {"order_id": "o1"}, work)
     for name, value in more.items():
@@ -234,9 +232,7 @@ class Written:
 
     async def candidates(self, code: str, channel: Channel, locales: Sequence[str]) -> Sequence[MessageTemplate]:
         return [
-            each
-            for each in self.templates
-            if (each.code, each.channel) == (code, channel) and each.locale in locales
+            each for each in self.templates if (each.code, each.channel) == (code, channel) and each.locale in locales
         ]
 
 

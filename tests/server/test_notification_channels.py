@@ -1,9 +1,10 @@
 """The ways out, against servers that really speak them."""
 
+import asyncio
 import base64
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -13,7 +14,7 @@ from typing import Any
 import http_ece
 import orjson
 import pytest
-from aiosmtpd.controller import Controller
+from aiosmtpd.smtp import SMTP
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from joserfc import jwt
@@ -51,26 +52,23 @@ class Desk:
         self.letters: list[Any] = []
         self.answers = {"RCPT": "250 OK", "DATA": "250 OK"}
 
-    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802 — the library's name.
         if self.answers["RCPT"].startswith("2"):
             envelope.rcpt_tos.append(address)
         return self.answers["RCPT"]
 
-    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802 — the library's name.
         self.letters.append(envelope)
         return self.answers["DATA"]
 
 
 @pytest.fixture
-def desk() -> Iterator[tuple[Desk, SmtpSender]]:
-    handler = Desk()
-    controller = Controller(handler, hostname="127.0.0.1", port=0)
-    # The library asks which port it listens on by connecting to the one that it was given.
-    controller._trigger_server = lambda: None
-    controller.start()
-    port = controller.server.sockets[0].getsockname()[1]
-    yield handler, SmtpSender(f"smtp://127.0.0.1:{port}", timeout_seconds=10)
-    controller.stop(no_assert=True)
+async def desk() -> AsyncIterator[tuple[Desk, SmtpSender]]:
+    handler, loop = Desk(), asyncio.get_running_loop()
+    server = await loop.create_server(lambda: SMTP(handler, loop=loop), "127.0.0.1", 0)
+    async with server:
+        port = server.sockets[0].getsockname()[1]
+        yield handler, SmtpSender(f"smtp://127.0.0.1:{port}", timeout_seconds=10)
 
 
 class TestSmtp:
@@ -104,7 +102,7 @@ class TestSmtp:
         assert not refusal.value.permanent
 
     async def test_lets_no_subject_become_a_header(self, desk: tuple[Desk, SmtpSender]) -> None:
-        with pytest.raises(ValueError, match="linefeed|newline"):
+        with pytest.raises(ValueError, match=r"linefeed|newline"):
             await desk[1].send(replace(LETTER, subject="Hi\r\nBcc: everybody@example.com"))
         assert desk[0].letters == []
 

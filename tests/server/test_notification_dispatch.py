@@ -11,12 +11,11 @@ import pytest
 from sqlalchemy import func, select
 
 from data.database import Database
-from data.notifications import DueNotifications
 from data.notifications.tables import broadcast, communication_analytics, inbox, notification
 from data.transactions import SqlTransactions
 from domain import notifications as domain
 from domain.identity.profile import Profile
-from domain.identity.users import User, Users
+from domain.identity.users import User
 from domain.jobs import JobQueue
 from domain.kernel import Envelope, Principal, Work, uuid7
 from domain.notifications import (
@@ -27,11 +26,9 @@ from domain.notifications import (
     ChooseChannel,
     CreateBroadcast,
     FinishSending,
-    Message,
     MessageCategory,
     NotSent,
     PushServices,
-    Receipt,
     RegisterPushSubscription,
     SendBroadcast,
     SenderIdentity,
@@ -44,43 +41,8 @@ from domain.notifications import (
 from domain.processes import broadcasting, notifying
 from server.notifications.dispatch import Dispatcher
 from server.notifications.templating import JinjaTemplates
-from server.notifications.unsubscribing import SignedTokens
 from tests.events import eventually, running
-
-TOKENS = SignedTokens(lambda purpose, length: purpose.encode().ljust(length, b"."))
-KEYS = {"p256dh": "B" + "x" * 86, "auth": "y" * 22}
-
-
-class OwnDue(DueNotifications):
-    """What is due in the test's own tenant."""
-
-    def __init__(self, database: Database, tenant_id: UUID) -> None:
-        super().__init__(database)
-        self._tenant_id = tenant_id
-
-    async def due(self, now: datetime, most: int) -> list[tuple[UUID, UUID]]:
-        return [each for each in await super().due(now, 10_000) if each[0] == self._tenant_id][:most]
-
-
-class Carrier:
-    """A sender that keeps what it is given, or fails as it is told to."""
-
-    def __init__(self) -> None:
-        self.messages: list[Message] = []
-        self.failure: Exception | None = None
-        self.gate: asyncio.Event | None = None
-
-    async def send(self, message: Message) -> Receipt:
-        if self.failure is not None:
-            raise self.failure
-        self.messages.append(message)
-        if self.gate is not None:
-            await self.gate.wait()
-        return Receipt(provider_message_id=str(message.id), delivered=message.channel is Channel.IN_APP)
-
-
-async def add_user(command: User, users: Users) -> None:
-    users.add(command)
+from tests.notifications import KEYS, TOKENS, Carrier, OwnDue, add_user
 
 
 class Post:
@@ -122,7 +84,9 @@ class Post:
             )
         return user.id
 
-    async def hear(self, name: str, data: Mapping[str, Any], handler: Any = notifying.tell_people, **more: Any) -> Envelope:
+    async def hear(
+        self, name: str, data: Mapping[str, Any], handler: Any = notifying.tell_people, **more: Any
+    ) -> Envelope:
         envelope = Envelope(
             event_id=uuid7(),
             name=name,
@@ -141,7 +105,12 @@ class Post:
     async def write_to(self, user: UUID, times: int = 1) -> None:
         """Let somebody get so many chat messages."""
         for number in range(times):
-            data = {"recipient_ids": [str(user)], "sender_id": str(uuid7()), "conversation_id": "c", "preview": f"{number}"}
+            data = {
+                "recipient_ids": [str(user)],
+                "sender_id": str(uuid7()),
+                "conversation_id": "c",
+                "preview": f"{number}",
+            }
             await self.hear("message.sent", data)
 
     async def rows(self, *columns: str, **wanted: Any) -> list[tuple[Any, ...]]:
@@ -172,7 +141,11 @@ class TestNews:
         assert await post.dispatcher.send_due() == 2
         assert await post.dispatcher.send_due() == 0
         (letter,) = post.carriers[Channel.EMAIL].messages
-        assert (letter.to, letter.subject, letter.sender_name) == ("ann@example.com", "Bienvenue chez Harbour", "Harbour")
+        assert (letter.to, letter.subject, letter.sender_name) == (
+            "ann@example.com",
+            "Bienvenue chez Harbour",
+            "Harbour",
+        )
         assert letter.text.startswith("Bonjour Ann,")
         assert letter.html is not None
         assert letter.unsubscribe_url is None
@@ -204,11 +177,9 @@ class TestNews:
     async def test_can_be_written_about_with_what_it_says(self, post: Post, name: str) -> None:
         ann = await post.person(browser=True, phone="+14165550123")
         ids = dict.fromkeys(("user_id", "customer_id", "owner_id"), str(ann))
-        lists = dict.fromkeys(("seller_ids", "recipient_ids", "follower_ids"), [str(ann)])
+        lists = {name: [str(ann)] for name in ("seller_ids", "recipient_ids", "follower_ids")}
         choice = ChooseChannel(channel=Channel.EMAIL, category=MessageCategory.PROMOTIONAL, is_opted_in=True)
-        await post.run(
-            domain.update_communication_preferences, UpdateCommunicationPreferences(choices=(choice,)), ann
-        )
+        await post.run(domain.update_communication_preferences, UpdateCommunicationPreferences(choices=(choice,)), ann)
         amounts = {"amount_minor": 1, "subtotal_minor": 1, "currency": "CAD", "units": 1}
         await post.hear(name, {**ids, **lists, **amounts})
         due = await post.rows("id")
