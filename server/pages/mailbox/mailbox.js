@@ -17,8 +17,8 @@ function entry(message) {
   const button = element("button", "", { type: "button", "aria-current": String(message.name === state.open) });
   button.append(
     element("strong", message.subject || "(no subject)"),
-    element("span", NAMES[message.channel] ?? message.channel, { class: "channel" }),
     element("span", message.to),
+    element("span", NAMES[message.channel] ?? message.channel, { class: "channel" }),
     element("time", moment(message.at), { datetime: message.at }),
   );
   button.addEventListener("click", () => open(message.name));
