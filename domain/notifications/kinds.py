@@ -38,6 +38,8 @@ KINDS: Mapping[str, Kind] = {
     each.code: each
     for each in (
         _kind("welcome", _OWN, _MAIL, _APP),
+        _kind("registration_repeated", _OWN, _MAIL),
+        _kind("password_changed", _OWN, _MAIL, _APP),
         _kind(
             "order_confirmation", _OWN, _MAIL, _APP, link="/orders/{order_id}",
             number="ORD-20260314-004711", total=_AMOUNT,

@@ -74,12 +74,14 @@ def _readers(data: Data) -> Iterable[Any]:
 
 
 _customer = _named("customer_id")
-_payer = _named("user_id")
+_user = _named("user_id")
 
 NEWS: Mapping[str, tuple[News, ...]] = {
-    "user.registered": (News("welcome", _payer),),
+    "user.registered": (News("welcome", _user),),
+    "identity.registration_repeated": (News("registration_repeated", _user),),
+    "identity.password_changed": (News("password_changed", _user),),
     "order.paid": (
-        News("order_paid", _payer, lambda data: {**_order(data), "total": _amount(data)}),
+        News("order_paid", _user, lambda data: {**_order(data), "total": _amount(data)}),
         News("sale_paid", _listed("seller_ids"), _order),
     ),
     "order.shipped": (
@@ -90,7 +92,7 @@ NEWS: Mapping[str, tuple[News, ...]] = {
     "order.cancelled": (News("order_cancelled", _customer, _order),),
     "order.refunded": (News("order_refunded", _customer, lambda data: {**_order(data), "total": _amount(data)}),),
     "order.delivered": (News("review_invitation", _customer, _order),),
-    "payment.failed": (News("payment_failed", _payer, lambda data: {**_order(data), "reason": _text(data, "reason")}),),
+    "payment.failed": (News("payment_failed", _user, lambda data: {**_order(data), "reason": _text(data, "reason")}),),
     "cart.abandoned": (
         News(
             "abandoned_cart",

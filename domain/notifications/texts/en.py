@@ -8,6 +8,17 @@ TEXTS = {
         "Hello {{ name }},\n\nyour account at {{ shop }} is ready. We are glad to have you.",
         "Your account is ready, {{ name }}.",
     ),
+    "registration_repeated": Text(
+        "You already have an account",
+        "Hello {{ name }},\n\nsomebody tried to register at {{ shop }} with your address. If it was you: you have an account already, just log in. "
+        "If it was not, there is nothing to do.",
+        "Somebody tried to register with your address.",
+    ),
+    "password_changed": Text(
+        "Your password was changed",
+        "Hello {{ name }},\n\nthe password of your account at {{ shop }} was changed. If that was not you, please tell us at once.",
+        "Your password was changed. If that was not you, please tell us at once.",
+    ),
     "order_confirmation": Text(
         "Your order {{ number }}",
         "Hello {{ name }},\n\nthank you for your order {{ number }} over {{ total|money }}. We tell you as soon as it is on its way.",

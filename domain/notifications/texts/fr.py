@@ -8,6 +8,17 @@ TEXTS = {
         "Bonjour {{ name }},\n\nvotre compte chez {{ shop }} est prêt. Nous sommes heureux de vous accueillir.",
         "Votre compte est prêt, {{ name }}.",
     ),
+    "registration_repeated": Text(
+        "Vous avez déjà un compte",
+        "Bonjour {{ name }},\n\nquelqu'un a voulu s'inscrire chez {{ shop }} avec votre adresse. Si c'était vous : vous avez déjà un compte, "
+        "connectez-vous simplement. Sinon, il n'y a rien à faire.",
+        "Quelqu'un a voulu s'inscrire avec votre adresse.",
+    ),
+    "password_changed": Text(
+        "Votre mot de passe a été modifié",
+        "Bonjour {{ name }},\n\nle mot de passe de votre compte chez {{ shop }} a été modifié. Si ce n'était pas vous, prévenez-nous sans attendre.",
+        "Votre mot de passe a été modifié. Si ce n'était pas vous, prévenez-nous sans attendre.",
+    ),
     "order_confirmation": Text(
         "Votre commande {{ number }}",
         "Bonjour {{ name }},\n\nmerci pour votre commande {{ number }} de {{ total|money }}. Nous vous préviendrons dès son départ.",
