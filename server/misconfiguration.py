@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from server.settings import PREFIX, Settings, variable
+from server.settings import PREFIX, SCHEMES, Settings, variable
 
 
 class Verdict(StrEnum):
@@ -90,4 +90,7 @@ def _shown(value: Any, *, secret: bool) -> str:
         return ", ".join(value) if isinstance(value, tuple) else str(value)
     # Of a URL, everything but the user and password helps; of a key, nothing does.
     parts = urlsplit(str(value))
+    if parts.scheme and not any(parts.scheme in schemes for schemes in SCHEMES.values()):
+        # What other services are named by has its keys anywhere.
+        return f"{parts.scheme}://***"
     return f"{parts.scheme}://***@{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else "***"

@@ -14,10 +14,12 @@ from data.database import Database
 from data.notifications.tables import broadcast, communication_analytics, inbox, notification
 from data.transactions import SqlTransactions
 from domain import notifications as domain
+from domain.catalog import CreateProduct, create_product
 from domain.identity.profile import Profile
-from domain.identity.users import User
+from domain.identity.users import User, Users
 from domain.jobs import JobQueue
 from domain.kernel import Envelope, Principal, Work, uuid7
+from domain.money import Money
 from domain.notifications import (
     LEASE,
     BeginSending,
@@ -186,6 +188,32 @@ class TestNews:
         assert due
         await post.dispatcher.send_due()
         assert {state for (state,) in await post.rows("state")} <= {"sent", "delivered"}
+
+    async def test_of_a_shelf_reaches_those_who_look_after_it(self, post: Post) -> None:
+        store, keeper, _ = uuid7(), await post.person(), await post.person()
+
+        async def employ(command: UUID, work: Work, users: Users) -> None:
+            (await users.get(command)).assign("store_manager", store, work)
+
+        await post.run(employ, keeper)
+        data = {"store_id": str(store), "sku": "MUG", "available": 2}
+        await post.hear("inventory.low_stock", data, notifying.warn_store)
+        await post.hear("inventory.low_stock", {**data, "store_id": str(uuid7())}, notifying.warn_store)
+        assert await post.rows("user_id", "channel") == [(keeper, "email"), (keeper, "in_app")]
+
+    async def test_of_a_review_reaches_the_seller_when_the_public_sees_it(self, post: Post) -> None:
+        seller = await post.person()
+        make = CreateProduct(name="Mug", sku=f"MUG-{uuid7().hex[-8:]}", price=Money(900, "CAD"), seller_id=seller)
+        product = await post.run(create_product, make)
+        for state, told in (("submitted", 0), ("published", 2)):
+            data = {"product_id": str(product.id), "rating": 4, "state": state}
+            await post.hear("review.created", data, notifying.tell_seller)
+            assert len(await post.rows("id", user_id=seller)) == told
+        await post.dispatcher.send_due()
+        assert await post.rows("subject", channel="in_app") == [("A review of Mug",)]
+        await post.hear(
+            "review.created", {"product_id": str(uuid7()), "rating": 4, "state": "published"}, notifying.tell_seller
+        )
 
     async def test_is_none_any_more_after_some_days(self, post: Post) -> None:
         ann = await post.person()
@@ -403,6 +431,44 @@ class TestBroadcasts:
             names = ("state", "total_recipients", "successful_sends", "failed_sends")
             row = (await session.execute(select(*(broadcast.c[name] for name in names)))).one()
         assert tuple(row) == ("sent", 5, 5, 0)
+
+    async def test_begin_by_themselves_at_their_instant_and_not_when_called_off(
+        self, post: Post, audience: list[UUID], monkeypatch: Any
+    ) -> None:
+        text = BroadcastTextInput(locale="en", subject="Sale", text="Now")
+        wanted = CreateBroadcast(name="Sale", channel=Channel.EMAIL, texts=(text,))
+        later = post.now + timedelta(hours=1)
+        for off in (True, False):
+            made = await post.run(domain.create_broadcast, wanted)
+            await post.run(domain.schedule_broadcast, domain.ScheduleBroadcast(id=made.id, at=later))
+            if off:
+                await post.run(domain.cancel_broadcast, domain.CancelBroadcast(id=made.id))
+            await self.portions(post, made.id, monkeypatch)
+            assert len(await post.rows("id", broadcast_id=made.id)) == (0 if off else 5)
+            post.transactions.offer({TemplateEngine: JinjaTemplates(), UnsubscribeTokens: TOKENS})
+
+    async def test_go_to_those_for_whom_all_criteria_hold(self, post: Post, audience: list[UUID]) -> None:
+        first, second, third, *_ = audience
+        await post.hear("identity.role_assigned", {"user_id": str(first), "role": "seller"}, broadcasting.note_role)
+        await post.hear("identity.role_assigned", {"user_id": str(second), "role": "seller"}, broadcasting.note_role)
+        await post.hear("identity.role_revoked", {"user_id": str(second), "role": "seller"}, broadcasting.note_role)
+        long_ago = post.now - timedelta(days=40)
+        for buyer, moment in ((first, post.now), (third, long_ago)):
+            data = {"customer_id": str(buyer)}
+            await post.hear("order.created", data, broadcasting.note_order, occurred_at=moment)
+        await post.hear("identity.user_deactivated", {"user_id": str(audience[4])}, broadcasting.part_with_user)
+        counts = {}
+        for name, criteria in {
+            "all": {},
+            "english": {"locales": ("en",)},
+            "french": {"locales": ("fr",)},
+            "sellers": {"roles": ("seller", "host")},
+            "recent": {"ordered_within_days": 30},
+            "idle": {"no_order_for_days": 30},
+        }.items():
+            wanted = domain.CreateSegment(name=name, criteria=domain.SegmentCriteria(**criteria))
+            counts[name] = (await post.run(domain.create_segment, wanted)).last_count
+        assert counts == {"all": 4, "english": 4, "french": 0, "sellers": 1, "recent": 1, "idle": 3}
 
     async def test_are_left_by_the_link_in_them(self, post: Post, audience: list[UUID], monkeypatch: Any) -> None:
         made = await self.made(post)
