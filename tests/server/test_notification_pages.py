@@ -36,6 +36,7 @@ from domain.notifications import (
     own_source,
 )
 from domain.processes.notifying import send_notification
+from server.app import build
 from server.notifications.bounces import PATH as BOUNCES
 from server.notifications.bounces import SIGNATURE, bounce_route
 from server.notifications.mailbox import Mailbox, MailboxSender
@@ -43,7 +44,11 @@ from server.notifications.templating import JinjaTemplates
 from server.notifications.unsubscribing import unsubscribe_route
 from server.pages.mailbox import mailbox_routes
 from server.payments.webhooks import sign
+from server.settings import Settings
+from tests.events import eventually
 from tests.notifications import TOKENS, add_user
+from tests.server.application import Application
+from tests.server.conftest import Shop
 
 CHROMIUM = shutil.which("chromium") or "/usr/bin/chromium"
 SECRET = "a secret that both sides know"
@@ -128,6 +133,13 @@ class TestTheMailbox:
             assert await page.title() == "Mailbox"
             assert faults == []
             await browser.close()
+
+    @pytest.mark.parametrize("environment", ["development", "production"])
+    def test_is_there_in_development_only(self, environment: Any, tmp_path: Path) -> None:
+        settings = Settings(home=tmp_path, environment=environment, redis_url="redis://127.0.0.1:1")
+        paths = {getattr(route, "path", "") for route in build(settings, ["platform", "tenancy", "identity"]).routes}
+        assert ("/mailbox" in paths, "/mailbox/messages" in paths) == (environment == "development",) * 2
+        assert "/unsubscribe/{token}" in paths
 
     async def test_serves_letters_in_a_sandbox(self, url: str, mailbox: Mailbox) -> None:
         async with httpx.AsyncClient(base_url=url) as client:
@@ -222,3 +234,15 @@ class TestBounces:
         name = f"<{letter.id.hex}.{office.work.tenant_id.hex}@harbour.example>"
         assert (await office.report({"messageId": name}, secret="another")).status_code == 400
         assert (await office.client.post(BOUNCES, content=b"{}")).status_code == 400
+
+
+class TestTheWorker:
+    @pytest.mark.usefixtures("worker")
+    async def test_greets_new_users_through_the_mailbox_that_the_application_shows(
+        self, application: Application, shop: Shop
+    ) -> None:
+        async def greeted() -> bool:
+            listed = (await application.client.get("/mailbox/messages")).json()
+            return any(each["to"] == shop.keys["email"] and each["subject"] == "Welcome to Agora" for each in listed)
+
+        await eventually(greeted, seconds=60)
