@@ -90,13 +90,14 @@ class SqlNotifications:
     async def lock(self, notification_id: UUID) -> Notification | None:
         return await self._session.get(Notification, notification_id, with_for_update=True)
 
-    async def batched(self, user_id: UUID, leader: UUID) -> Sequence[Notification]:
+    async def batched(self, leader: Notification) -> Sequence[Notification]:
         own = notification.c
         held = (own.state == NotificationState.HELD) & (own.hold_reason == HoldReason.BATCHING)
-        led = (own.state == NotificationState.SENDING) & (own.digest_id == leader)
+        led = (own.state == NotificationState.SENDING) & (own.digest_id == leader.id)
         wanted = (
             select(Notification)
-            .where(own.user_id == user_id, own.channel == Channel.PUSH, own.id != leader, held | led)
+            .where(own.user_id == leader.user_id, own.channel == Channel.PUSH, own.category == leader.category)
+            .where(own.id != leader.id, held | led)
             .order_by(own.id)
             .limit(MOST_AT_ONCE)
         )

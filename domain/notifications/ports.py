@@ -28,8 +28,11 @@ class Notifications(Protocol):
 
     async def lock(self, notification_id: UUID) -> Notification | None: ...
 
-    async def batched(self, user_id: UUID, leader: UUID) -> Sequence[Notification]:
-        """Give the other pushes of a person that wait to be put together, and those that were put under this one before."""
+    async def batched(self, leader: Notification) -> Sequence[Notification]:
+        """Give what waits to be put together with a push, and what was put under it before: of the same person and category.
+
+        What holds for one of a category holds for all: whether it is wanted, and at this hour.
+        """
         ...
 
     async def led_by(self, leader: UUID) -> Sequence[Notification]:

@@ -58,7 +58,7 @@ async def begin_sending(
     if due is None:
         return None
     policy = await policies.current(work.tenant_id)
-    gate = _Gate(due, work, notifications, preferences, suppressions)
+    gate = _Gate(due, work, preferences, suppressions)
     if (refusal := await gate.refusal()) is not None:
         await _end(due, refusal, work, notifications, broadcasts, analytics)
         return None
@@ -68,7 +68,7 @@ async def begin_sending(
     if due.channel is Channel.PUSH and due.user_id is not None:
         if await _is_over_limit(due, due.user_id, policy, work, slots):
             return None
-        parts = await notifications.batched(due.user_id, due.id)
+        parts = await notifications.batched(due)
     devices = await subscriptions.of_user(due.user_id) if due.channel is Channel.PUSH and due.user_id else ()
     if due.channel is Channel.PUSH and not devices:
         await _end(due, "no browser takes pushes any more", work, notifications, broadcasts, analytics)
@@ -96,7 +96,6 @@ class _Gate:
 
     due: Notification
     work: Work
-    notifications: Notifications
     preferences: Preferences
     suppressions: Suppressions
 

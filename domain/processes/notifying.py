@@ -28,6 +28,9 @@ NEWS_FOR = timedelta(days=3)
 """What happened longer ago is no news any more, as when history is taken over."""
 
 LONGEST_PREVIEW = 140
+SUBJECT = "subject_id"
+"""Under this name the id of what an event is about stands beside what the event says."""
+
 STORE_KEEPERS = ("store_manager", "seller", "warehouse_operator")
 
 subscriptions = Subscriptions("notifications")
@@ -66,11 +69,11 @@ def _amount(data: Data) -> Data:
 
 
 def _delivery(data: Data) -> Data:
-    return {"delivery_id": _text(data, "delivery_id"), "reason": _text(data, "reason")}
+    return {"delivery_id": _text(data, SUBJECT), "reason": _text(data, "reason").replace("_", " ")}
 
 
 def _readers(data: Data) -> Iterable[Any]:
-    return [each for each in data.get("recipient_ids") or () if each != data.get("sender_id")]
+    return [each for each in data.get("recipients") or () if each != data.get("sender_id")]
 
 
 _customer = _named("customer_id")
@@ -112,7 +115,7 @@ NEWS: Mapping[str, tuple[News, ...]] = {
             _readers,
             lambda data: {
                 "conversation_id": _text(data, "conversation_id"),
-                "preview": _text(data, "preview")[:LONGEST_PREVIEW],
+                "preview": _text(data, "body")[:LONGEST_PREVIEW],
             },
         ),
     ),
@@ -145,9 +148,10 @@ async def tell_people(
     """Tell those whom an event concerns."""
     if not is_news(envelope, work):
         return
+    data = {**envelope.data, SUBJECT: str(envelope.aggregate_id)}
     for news in NEWS[envelope.name]:
-        people = await addressees(ids_of(news.people(envelope.data)), work, contacts, tenants)
-        await _tell(news.code, envelope, people, news.about(envelope.data), work, notifications, preferences)
+        people = await addressees(ids_of(news.people(data)), work, contacts, tenants)
+        await _tell(news.code, envelope, people, news.about(data), work, notifications, preferences)
 
 
 @subscriptions.on("order.created")

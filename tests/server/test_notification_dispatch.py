@@ -108,10 +108,10 @@ class Post:
         """Let somebody get so many chat messages."""
         for number in range(times):
             data = {
-                "recipient_ids": [str(user)],
+                "recipients": [str(user)],
                 "sender_id": str(uuid7()),
                 "conversation_id": "c",
-                "preview": f"{number}",
+                "body": f"{number}",
             }
             await self.hear("message.sent", data)
 
@@ -179,7 +179,7 @@ class TestNews:
     async def test_can_be_written_about_with_what_it_says(self, post: Post, name: str) -> None:
         ann = await post.person(browser=True, phone="+14165550123")
         ids = dict.fromkeys(("user_id", "customer_id", "owner_id"), str(ann))
-        lists = {name: [str(ann)] for name in ("seller_ids", "recipient_ids", "follower_ids")}
+        lists = {name: [str(ann)] for name in ("seller_ids", "recipients", "follower_ids")}
         choice = ChooseChannel(channel=Channel.EMAIL, category=MessageCategory.PROMOTIONAL, is_opted_in=True)
         await post.run(domain.update_communication_preferences, UpdateCommunicationPreferences(choices=(choice,)), ann)
         amounts = {"amount_minor": 1, "subtotal_minor": 1, "currency": "CAD", "units": 1}
@@ -223,7 +223,7 @@ class TestNews:
 
     async def test_is_not_sent_to_whoever_wrote_it(self, post: Post) -> None:
         ann = await post.person()
-        await post.hear("message.sent", {"recipient_ids": [str(ann)], "sender_id": str(ann), "preview": "x"})
+        await post.hear("message.sent", {"recipients": [str(ann)], "sender_id": str(ann), "body": "x"})
         assert await post.rows("id") == []
 
 
@@ -338,6 +338,21 @@ class TestBatching:
         ]
         assert await post.rows("state", channel="push") == [("sent",)] * 8
         assert (await post.counted())["sent"] == 16
+
+    async def test_puts_no_alert_under_what_comes_at_any_hour(self, post: Post) -> None:
+        ann = await post.person(browser=True)
+        await post.write_to(ann, 4)
+        await post.dispatcher.send_due()
+        night = SetDoNotDisturb(begin="15:00", end="16:00", timezone="UTC")
+        await post.run(domain.set_do_not_disturb, night, ann)
+        await post.hear("payment.failed", {"user_id": str(ann), "order_id": "o", "reason": "declined"})
+        post.now += timedelta(minutes=1)
+        await post.dispatcher.send_due()
+        assert [each.subject for each in post.carriers[Channel.PUSH].messages[3:]] == ["Your payment did not work"]
+        assert await post.rows("state", "hold_reason", channel="push", template="new_message") == [
+            *[("sent", None)] * 3,
+            ("held", "quiet_hours"),
+        ]
 
     async def test_holds_among_several_workers(self, post: Post) -> None:
         ann, ben = await post.person(browser=True), await post.person(browser=True)
