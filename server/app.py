@@ -29,6 +29,10 @@ from server.examples import EXAMPLES
 from server.feeds import GraphExecutor
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
+from server.notifications.bounces import bounce_route
+from server.notifications.unsubscribing import SignedTokens, unsubscribe_route
+from server.notifications.wiring import mailbox_of
+from server.pages.mailbox import mailbox_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, webhook_route
@@ -58,6 +62,9 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
         Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
+        unsubscribe_route(SignedTokens(settings.derive_key), sessions.transactions),
+        bounce_route(settings.bounce_secrets, sessions.transactions),
+        *([] if settings.production else mailbox_routes(mailbox_of(settings))),
     ]
     names = {"/graphql": "graphql", UPLOAD_PATH: "upload"} | {
         SUBGRAPH_PATH.format(context=each): f"subgraph_{each}" for each in contexts

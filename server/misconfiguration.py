@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from server.settings import PREFIX, Settings, variable
+from server.settings import PREFIX, SCHEMES, Settings, variable
 
 
 class Verdict(StrEnum):
@@ -71,6 +71,14 @@ def _unwise_in_production(settings: Settings) -> Iterator[Finding]:
             Verdict.WARNING,
             "AGORA_SECRET_KEY is unset: each machine would sign tokens with a key of its own",
         )
+    if not settings.smtp_url:
+        yield Finding(
+            "settings", Verdict.WARNING, "AGORA_SMTP_URL is unset: letters stay in the mailbox folder of the home"
+        )
+    elif settings.sender_address.endswith("@localhost"):
+        yield Finding(
+            "settings", Verdict.WARNING, "AGORA_SENDER_ADDRESS is unset: others refuse letters from localhost"
+        )
     if settings.public_url.startswith("http://"):
         yield Finding("settings", Verdict.WARNING, "AGORA_PUBLIC_URL is not https")
 
@@ -82,4 +90,7 @@ def _shown(value: Any, *, secret: bool) -> str:
         return ", ".join(value) if isinstance(value, tuple) else str(value)
     # Of a URL, everything but the user and password helps; of a key, nothing does.
     parts = urlsplit(str(value))
+    if parts.scheme and not any(parts.scheme in schemes for schemes in SCHEMES.values()):
+        # What other services are named by has its keys anywhere.
+        return f"{parts.scheme}://***"
     return f"{parts.scheme}://***@{parts.netloc.rpartition('@')[2]}{parts.path}" if parts.scheme else "***"

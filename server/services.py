@@ -24,6 +24,7 @@ from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
+from domain.notifications import PushKey, PushServices, SenderIdentity, TemplateEngine, UnsubscribeTokens
 from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes.importing import ImportFiles, ImportMaps
 from domain.sagas import Processes, SagaRunner
@@ -35,6 +36,10 @@ from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.importer import OurMaps
 from server.metrics import METRICS
+from server.notifications.templating import JinjaTemplates
+from server.notifications.unsubscribing import SignedTokens
+from server.notifications.web_push import public_key, vapid_key
+from server.notifications.wiring import sender_identity
 from server.payments import Payments, PaymentSettings, open_payments
 from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
 from server.payments.webhooks import WebhookReceiver
@@ -142,6 +147,11 @@ async def open_services(
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),
             StockDesk: GroupedStockDesk(database),
+            TemplateEngine: JinjaTemplates(),
+            UnsubscribeTokens: SignedTokens(settings.derive_key),
+            PushServices: PushServices(),
+            PushKey: PushKey(public_key(vapid_key(settings.derive_key))),
+            SenderIdentity: sender_identity(settings),
         }
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))

@@ -7,7 +7,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
-from domain.kernel import NOBODY, Principal
+from domain.kernel import NOBODY, Principal, Transactions
 from resolvers.kernel import Context
 from server.edge.executor import Bucket, Operation
 from server.edge.socket_limits import ADDRESS
@@ -96,6 +96,12 @@ class Sessions:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self.services: Services | None = None
+
+    def transactions(self) -> Transactions:
+        """Give what changes are made by, for the few requests that come from no caller of the graph."""
+        if self.services is None:
+            raise RuntimeError("a request came before the application had started")
+        return self.services.transactions
 
     async def __call__(self, connection: HTTPConnection, params: Mapping[str, Any] | None) -> GraphSession:
         """Admit a caller.

@@ -19,6 +19,7 @@ SCHEMES = {
     "database_url": ("postgresql", "postgres", "postgresql+asyncpg"),
     "redis_url": ("redis", "rediss", "unix"),
     "meilisearch_url": ("http", "https"),
+    "smtp_url": ("smtp", "smtps"),
 }
 
 
@@ -90,6 +91,21 @@ class Settings(BaseSettings):
     )
     sandbox: bool | None = Field(None, description="a payment provider to try out, at /sandbox; unset: in development")
 
+    smtp_url: str = Field(
+        "", repr=False, description="mail server, smtp:// or smtps://; empty: letters go into the mailbox"
+    )
+    sms_url: str = Field(
+        "", repr=False, description="Apprise URL for SMS, {phone} for the number; empty: they go into the mailbox"
+    )
+    web_push: bool | None = Field(
+        None, description="send pushes to browsers; unset: only in production, else the mailbox"
+    )
+    sender_name: str = Field("Agora", description="in whose name messages go out where a tenant says nothing else")
+    sender_address: str = Field("no-reply@localhost", description="address that letters come from")
+    bounce_secrets: tuple[str, ...] = Field(
+        (), repr=False, description="what reports of bounces are signed with; several while they are being exchanged"
+    )
+
     worker: bool = Field(True, description="serve also runs a worker process")
     demo: bool | None = Field(None, description="load the demo marketplace on first start; unset: only in development")
     read_pool: PositiveInt = Field(8, description="database connections for reads, per process")
@@ -104,7 +120,7 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path else None
 
-    @field_validator("database_url", "redis_url", "meilisearch_url")
+    @field_validator("database_url", "redis_url", "meilisearch_url", "smtp_url")
     @classmethod
     def _of_a_known_scheme(cls, url: str, field: ValidationInfo) -> str:
         known = SCHEMES[str(field.field_name)]
@@ -119,7 +135,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {MINIMUM_SECRET_LENGTH} characters")
         return key
 
-    @field_validator("allowed_origins", "stripe_webhook_secrets", mode="before")
+    @field_validator("allowed_origins", "stripe_webhook_secrets", "bounce_secrets", mode="before")
     @classmethod
     def _separated(cls, origins: Any) -> Any:
         return (
@@ -136,6 +152,10 @@ class Settings(BaseSettings):
         wildcard = self.host in {"0.0.0.0", "::"}  # noqa: S104 - recognised here, not bound.
         host = "127.0.0.1" if wildcard else f"[{self.host}]" if ":" in self.host else self.host
         return self.public_url.rstrip("/") or f"http://{host}:{self.port}"
+
+    @property
+    def sends_pushes(self) -> bool:
+        return self.production if self.web_push is None else self.web_push
 
     def allows(self, feature: Literal["introspection", "explorer", "demo", "sandbox"]) -> bool:
         """Whether a development feature is on: as set, else by the environment."""

@@ -31,6 +31,7 @@ from server.import_worker import ImportWorker
 from server.index_keeper import IndexKeeper
 from server.memory import settle
 from server.metrics import METRICS, Metrics
+from server.notifications.wiring import dispatcher
 from server.sagas import SagaKeeper
 from server.services import open_services
 from server.settings import Settings
@@ -150,6 +151,7 @@ async def run(settings: Settings) -> None:
                 imports.run,
                 IndexKeeper(services).run,
                 SagaKeeper(services.sagas, SagaHolds(services.database)).run,
+                dispatcher(settings, services).run,
             ],
         )
         settle()

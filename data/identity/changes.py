@@ -26,10 +26,11 @@ from data.identity.tables import (
 from data.kernel import (
     implements,
 )
+from domain.identity.contacts import Contact, Contacts
 from domain.identity.login import Count, LoginAttempt, LoginGuard, LoginLog
 from domain.identity.roles import RoleDefinition, Roles
 from domain.identity.sessions import RefreshToken, Session, SessionEnding, Sessions
-from domain.identity.users import Credentials, User, Users
+from domain.identity.users import Credentials, User, Users, UserStatus
 from domain.kernel import NotFound, Work
 
 
@@ -59,6 +60,25 @@ class SqlUsers:
 
     def add(self, user: User) -> None:
         self._session.add(user)
+
+
+@implements(Contacts)
+class SqlContacts:
+    def __init__(self, session: AsyncSession) -> None:
+        self._session = session
+
+    async def of(self, user_ids: Collection[UUID]) -> Mapping[UUID, Contact]:
+        name = func.coalesce(user.c.first_name, user.c.display_name).label("name")
+        wanted = select(user.c.id.label("user_id"), name, user.c.email, user.c.phone, user.c.locale).where(
+            user.c.id == func.any(list(user_ids)), user.c.status != UserStatus.DEACTIVATED
+        )
+        rows = (await self._session.execute(wanted)).mappings()
+        return {row["user_id"]: Contact(**row) for row in rows}
+
+    async def working_at(self, store_id: UUID, roles: Collection[str]) -> list[UUID]:
+        held = role_assignment.c
+        wanted = select(held.user_id).where(held.store_id == store_id, held.role == func.any(list(roles)))
+        return list(await self._session.scalars(wanted.distinct().order_by(held.user_id)))
 
 
 @implements(Sessions)

@@ -42,6 +42,9 @@ class SqlTenants:
         wanted = select(Tenant).filter_by(id=tenant_id).with_for_update()
         return (await self._session.scalars(wanted)).one_or_none()
 
+    async def get(self, tenant_id: UUID) -> Tenant | None:
+        return await self._session.get(Tenant, tenant_id)
+
     async def code_exists(self, code: str) -> bool:
         return await self._session.scalar(select(tenant_table.c.id).filter_by(code=code)) is not None
 

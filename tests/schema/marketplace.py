@@ -11,6 +11,7 @@ from graphql import ExecutionResult
 from data.dead_letters import Failure, Retries
 from domain.identity.roles import PERMISSIONS
 from domain.kernel import NOBODY, Principal, uuid7
+from domain.notifications import UnsubscribeTokens
 from domain.tenancy import PLATFORM_PERMISSION
 from resolvers.kernel import Context
 from server.services import Services
@@ -102,6 +103,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     await _texts(market)
     await _errands(market)
     await bought_in(market, mark)
+    await _letters(market, mark)
     return market
 
 
@@ -261,4 +263,24 @@ async def _errands(market: Marketplace) -> None:
         "file": job["source"],
         "search": found["searchId"],
         "letter": letters["nodes"][0]["id"],
+    }
+
+
+async def _letters(market: Marketplace, mark: str) -> None:
+    code = f"greeting_{mark}"
+    await market.make("upsertTemplate", code=code, channel="EMAIL", locale="en", subject="Hi", text="Hello {{ name }}")
+    sent = await market.make("sendNotification", userId=market.keys["user"], template="welcome")
+    endpoint = f"https://fcm.googleapis.com/{mark}"
+    browser = await market.make("registerPushSubscription", endpoint=endpoint, p256dh="B" * 87, auth="y" * 22)
+    segment = await market.make("createSegment", name=f"Readers {mark}", criteria={"locales": ["en"]})
+    text = {"locale": "en", "subject": "Sale", "text": "Hello {{ name }}"}
+    made = await market.make("createBroadcast", name="Sale", channel="EMAIL", texts=[text], segmentId=segment["id"])
+    tokens = market.services.by_port[UnsubscribeTokens]
+    market.keys |= {
+        "template_code": code,
+        "notification": sent["id"],
+        "browser": browser["id"],
+        "segment": segment["id"],
+        "broadcast": made["id"],
+        "unsubscribe_token": tokens.issue(market.tenant_id, UUID(sent["id"])),
     }

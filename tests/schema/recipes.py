@@ -168,6 +168,33 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "moderateReview": _input(id=Key("review"), state="HIDDEN"),
     "addToWishlist": _input(productId=PRODUCT),
     "removeFromWishlist": _input(productId=PRODUCT),
+    # notifications
+    "previewTemplate": {"code": "welcome", "channel": "EMAIL", "locale": "en"},
+    "templates": {"code": Key("template_code")},
+    "communicationLog": [{"filter": {"userId": USER}}, {"filter": {"broadcastId": Key("broadcast")}}],
+    "communicationAnalytics": {"begin": "2026-01-01", "end": "2026-01-31"},
+    "broadcast": {"id": Key("broadcast")},
+    "sendNotification": _input(userId=USER, template="welcome"),
+    "markNotificationRead": _input(id=Key("notification")),
+    "updateCommunicationPreferences": _input(choices=[{"channel": "SMS", "category": "ALERTS", "isOptedIn": True}]),
+    "setDoNotDisturb": _input(begin="22:00", end="07:00"),
+    "registerPushSubscription": _input(endpoint="https://fcm.googleapis.com/a", p256dh="B" * 87, auth="y" * 22),
+    "removePushSubscription": _input(id=Key("browser")),
+    "unsubscribe": {"token": Key("unsubscribe_token")},
+    "upsertTemplate": _input(code="welcome", channel="SMS", locale="en", subject="Hi", text="Hello"),
+    "updateNotificationPolicy": _input(pushPerMinuteLimit=3),
+    "recordBounce": _input(id=Key("notification")),
+    "liftSuppression": _input(address="gone@example.com", channel="EMAIL"),
+    "createSegment": _input(name=Fresh("Lamp "), criteria={"locales": ["fr"]}),
+    "createBroadcast": _input(
+        name="Sale",
+        channel="EMAIL",
+        texts=[{"locale": "en", "subject": "Sale", "text": "Now"}],
+        segmentId=Key("segment"),
+    ),
+    "scheduleBroadcast": _input(id=Key("broadcast"), at="2100-01-01T00:00:00Z"),
+    "sendBroadcast": _input(id=Key("broadcast")),
+    "cancelBroadcast": _input(id=Key("broadcast")),
     **buying.RECIPES,
 }
 
@@ -183,6 +210,8 @@ NOT_OWNED = {
     "assignStoreUser.input.role": "a list of our own",
     "setSupportedLanguage.input.code": "a language of the world",
     "users.role": "a name that every tenant may use; it only narrows the caller's own list",
+    "previewTemplate.code": "a kind of message, ours or one that is being written; nothing is looked up by it",
+    "upsertTemplate.input.code": "a kind of message that every tenant may write a text for",
     **buying.NOT_OWNED,
 }
 

@@ -105,6 +105,7 @@ class TestMisconfigurations:
             "AGORA_EXPLORER is on in production",
             "AGORA_LOG_LEVEL=debug in production logs personal data",
             "AGORA_TRUSTED_DOCUMENTS is unset: production executes any document",
+            "AGORA_SMTP_URL is unset: letters stay in the mailbox folder of the home",
             "AGORA_PUBLIC_URL is not https",
         ]
 
@@ -116,3 +117,8 @@ class TestListed:
         assert len(shown) == len(Settings.model_fields)
         assert shown["AGORA_SECRET_KEY"] == "***"
         assert shown["DATABASE_URL"] == "postgresql://***@db:5432/agora"
+
+    def test_shows_of_providers_of_messages_only_what_helps(self) -> None:
+        settings = Settings(smtp_url="smtp://shop:hidden@mail:587", sms_url="slack://hidden/hidden/hidden")
+        shown = {setting["variable"]: setting["value"] for setting in listed(settings)}
+        assert (shown["AGORA_SMTP_URL"], shown["AGORA_SMS_URL"]) == ("smtp://***@mail:587", "slack://***")

@@ -1,0 +1,114 @@
+"""English."""
+
+from domain.notifications.texts import Text
+
+TEXTS = {
+    "welcome": Text(
+        "Welcome to {{ shop }}",
+        "Hello {{ name }},\n\nyour account at {{ shop }} is ready. We are glad to have you.",
+        "Your account is ready, {{ name }}.",
+    ),
+    "registration_repeated": Text(
+        "You already have an account",
+        "Hello {{ name }},\n\nsomebody tried to register at {{ shop }} with your address. If it was you: you have an account already, just log in. "
+        "If it was not, there is nothing to do.",
+        "Somebody tried to register with your address.",
+    ),
+    "password_changed": Text(
+        "Your password was changed",
+        "Hello {{ name }},\n\nthe password of your account at {{ shop }} was changed. If that was not you, please tell us at once.",
+        "Your password was changed. If that was not you, please tell us at once.",
+    ),
+    "order_confirmation": Text(
+        "Your order {{ number }}",
+        "Hello {{ name }},\n\nthank you for your order {{ number }} over {{ total|money }}. We tell you as soon as it is on its way.",
+        "Thank you: we have received your order {{ number }} over {{ total|money }}.",
+    ),
+    "order_paid": Text(
+        "We have received your payment",
+        "Hello {{ name }},\n\nyour payment of {{ total|money }} has arrived. We prepare your order now.",
+        "Your payment of {{ total|money }} has arrived.",
+    ),
+    "sale_paid": Text(
+        "You have sold something",
+        "Hello {{ name }},\n\nan order for your goods has been paid and can be prepared.",
+        "An order for your goods has been paid and can be prepared.",
+    ),
+    "order_shipped": Text(
+        "Your order {{ number }} is on its way",
+        "Hello {{ name }},\n\nyour order {{ number }} has left us."
+        "{% if tracking_number %}\n\nYour tracking number is {{ tracking_number }}.{% endif %}",
+        "Order {{ number }} has left us.{% if tracking_number %} Tracking number: {{ tracking_number }}.{% endif %}",
+    ),
+    "order_cancelled": Text(
+        "Your order {{ number }} was cancelled",
+        "Hello {{ name }},\n\nyour order {{ number }} was cancelled. What you have paid comes back to you.",
+        "Order {{ number }} was cancelled.",
+    ),
+    "order_refunded": Text(
+        "A refund for your order {{ number }}",
+        "Hello {{ name }},\n\nfor your order {{ number }} we have sent {{ total|money }} back to you.",
+        "{{ total|money }} of order {{ number }} is on its way back to you.",
+    ),
+    "review_invitation": Text(
+        "How do you like it?",
+        "Hello {{ name }},\n\nyour order {{ number }} has arrived. Others would like to know what you think of it.",
+        "Order {{ number }} has arrived: tell others what you think of it.",
+    ),
+    "payment_failed": Text(
+        "Your payment did not work",
+        "Hello {{ name }},\n\nyour payment could not be taken: {{ reason }}. Nothing was charged; please try again.",
+        "Your payment could not be taken: {{ reason }}.",
+    ),
+    "delivery_arriving": Text(
+        "Your delivery is almost there",
+        "Hello {{ name }},\n\nthe driver is about to arrive.",
+        "{{ shop }}: the driver is about to arrive.",
+    ),
+    "delivery_completed": Text(
+        "Your delivery has arrived",
+        "Hello {{ name }},\n\nyour delivery has been handed over. Enjoy it!",
+        "Your delivery has been handed over. Enjoy it!",
+    ),
+    "delivery_failed": Text(
+        "We could not deliver",
+        "Hello {{ name }},\n\nyour delivery could not be handed over: {{ reason }}. Please choose another time.",
+        "{{ shop }}: your delivery could not be handed over: {{ reason }}. Please choose another time.",
+    ),
+    "new_message": Text(
+        "A new message",
+        "Hello {{ name }},\n\nsomebody wrote to you:\n\n{{ preview }}",
+        "{{ preview }}",
+    ),
+    "review_received": Text(
+        "A review of {{ product }}",
+        "Hello {{ name }},\n\n{{ product }} was given {{ rating }} of 5 stars.",
+        "{{ product }} was given {{ rating }} of 5 stars.",
+    ),
+    "abandoned_cart": Text(
+        "You have left something behind",
+        "Hello {{ name }},\n\nthere {% if units == 1 %}is one article{% else %}are {{ units }} articles{% endif %} "
+        "for {{ subtotal|money }} in your cart. It waits for you.",
+        "Your cart for {{ subtotal|money }} waits for you.",
+    ),
+    "low_stock": Text(
+        "{{ sku }} is running low",
+        "Hello {{ name }},\n\nof {{ sku }} only {{ available }} are left.",
+        "Of {{ sku }} only {{ available }} are left.",
+    ),
+    "live_started": Text(
+        "{{ shop }} is live",
+        "Hello {{ name }},\n\n{{ title }} has just begun.",
+        "{{ title }} has just begun.",
+    ),
+    "video_processed": Text(
+        "Your video is ready",
+        "Hello {{ name }},\n\nyour video {{ title }} can be shown now.",
+        "Your video {{ title }} can be shown now.",
+    ),
+    "digest": Text(
+        "{{ count }} new notifications",
+        "{% for title in titles %}{{ title }}\n{% endfor %}",
+        "{{ titles|join(' · ')|truncate(160) }}",
+    ),
+}

@@ -1,0 +1,114 @@
+"""French."""
+
+from domain.notifications.texts import Text
+
+TEXTS = {
+    "welcome": Text(
+        "Bienvenue chez {{ shop }}",
+        "Bonjour {{ name }},\n\nvotre compte chez {{ shop }} est prêt. Nous sommes heureux de vous accueillir.",
+        "Votre compte est prêt, {{ name }}.",
+    ),
+    "registration_repeated": Text(
+        "Vous avez déjà un compte",
+        "Bonjour {{ name }},\n\nquelqu'un a voulu s'inscrire chez {{ shop }} avec votre adresse. Si c'était vous : vous avez déjà un compte, "
+        "connectez-vous simplement. Sinon, il n'y a rien à faire.",
+        "Quelqu'un a voulu s'inscrire avec votre adresse.",
+    ),
+    "password_changed": Text(
+        "Votre mot de passe a été modifié",
+        "Bonjour {{ name }},\n\nle mot de passe de votre compte chez {{ shop }} a été modifié. Si ce n'était pas vous, prévenez-nous sans attendre.",
+        "Votre mot de passe a été modifié. Si ce n'était pas vous, prévenez-nous sans attendre.",
+    ),
+    "order_confirmation": Text(
+        "Votre commande {{ number }}",
+        "Bonjour {{ name }},\n\nmerci pour votre commande {{ number }} de {{ total|money }}. Nous vous préviendrons dès son départ.",
+        "Merci : nous avons reçu votre commande {{ number }} de {{ total|money }}.",
+    ),
+    "order_paid": Text(
+        "Nous avons reçu votre paiement",
+        "Bonjour {{ name }},\n\nvotre paiement de {{ total|money }} est arrivé. Nous préparons votre commande.",
+        "Votre paiement de {{ total|money }} est arrivé.",
+    ),
+    "sale_paid": Text(
+        "Vous avez fait une vente",
+        "Bonjour {{ name }},\n\nune commande de vos articles est payée et peut être préparée.",
+        "Une commande de vos articles est payée et peut être préparée.",
+    ),
+    "order_shipped": Text(
+        "Votre commande {{ number }} est en route",
+        "Bonjour {{ name }},\n\nvotre commande {{ number }} est partie."
+        "{% if tracking_number %}\n\nVotre numéro de suivi est {{ tracking_number }}.{% endif %}",
+        "La commande {{ number }} est partie.{% if tracking_number %} Numéro de suivi : {{ tracking_number }}.{% endif %}",
+    ),
+    "order_cancelled": Text(
+        "Votre commande {{ number }} a été annulée",
+        "Bonjour {{ name }},\n\nvotre commande {{ number }} a été annulée. Ce que vous avez payé vous sera rendu.",
+        "La commande {{ number }} a été annulée.",
+    ),
+    "order_refunded": Text(
+        "Un remboursement pour votre commande {{ number }}",
+        "Bonjour {{ name }},\n\npour votre commande {{ number }}, nous vous avons rendu {{ total|money }}.",
+        "{{ total|money }} de la commande {{ number }} vous sont rendus.",
+    ),
+    "review_invitation": Text(
+        "Êtes-vous satisfait ?",
+        "Bonjour {{ name }},\n\nvotre commande {{ number }} est arrivée. D'autres aimeraient savoir ce que vous en pensez.",
+        "La commande {{ number }} est arrivée : dites aux autres ce que vous en pensez.",
+    ),
+    "payment_failed": Text(
+        "Votre paiement a échoué",
+        "Bonjour {{ name }},\n\nvotre paiement n'a pas pu être pris : {{ reason }}. Rien n'a été débité ; veuillez réessayer.",
+        "Votre paiement n'a pas pu être pris : {{ reason }}.",
+    ),
+    "delivery_arriving": Text(
+        "Votre livraison arrive",
+        "Bonjour {{ name }},\n\nle livreur est sur le point d'arriver.",
+        "{{ shop }} : le livreur est sur le point d'arriver.",
+    ),
+    "delivery_completed": Text(
+        "Votre livraison est arrivée",
+        "Bonjour {{ name }},\n\nvotre livraison a été remise. Bonne découverte !",
+        "Votre livraison a été remise. Bonne découverte !",
+    ),
+    "delivery_failed": Text(
+        "La livraison n'a pas eu lieu",
+        "Bonjour {{ name }},\n\nvotre livraison n'a pas pu être remise : {{ reason }}. Veuillez choisir un autre moment.",
+        "{{ shop }} : votre livraison n'a pas pu être remise : {{ reason }}. Veuillez choisir un autre moment.",
+    ),
+    "new_message": Text(
+        "Un nouveau message",
+        "Bonjour {{ name }},\n\nquelqu'un vous a écrit :\n\n{{ preview }}",
+        "{{ preview }}",
+    ),
+    "review_received": Text(
+        "Un avis sur {{ product }}",
+        "Bonjour {{ name }},\n\n{{ product }} a reçu {{ rating }} étoiles sur 5.",
+        "{{ product }} a reçu {{ rating }} étoiles sur 5.",
+    ),
+    "abandoned_cart": Text(
+        "Vous avez oublié quelque chose",
+        "Bonjour {{ name }},\n\nil y a {% if units == 1 %}un article{% else %}{{ units }} articles{% endif %} "
+        "pour {{ subtotal|money }} dans votre panier. Il vous attend.",
+        "Votre panier de {{ subtotal|money }} vous attend.",
+    ),
+    "low_stock": Text(
+        "{{ sku }} s'épuise",
+        "Bonjour {{ name }},\n\nil ne reste que {{ available }} unités de {{ sku }}.",
+        "Il ne reste que {{ available }} unités de {{ sku }}.",
+    ),
+    "live_started": Text(
+        "{{ shop }} est en direct",
+        "Bonjour {{ name }},\n\n{{ title }} vient de commencer.",
+        "{{ title }} vient de commencer.",
+    ),
+    "video_processed": Text(
+        "Votre vidéo est prête",
+        "Bonjour {{ name }},\n\nvotre vidéo {{ title }} peut maintenant être montrée.",
+        "Votre vidéo {{ title }} peut maintenant être montrée.",
+    ),
+    "digest": Text(
+        "{{ count }} nouvelles notifications",
+        "{% for title in titles %}{{ title }}\n{% endfor %}",
+        "{{ titles|join(' · ')|truncate(160) }}",
+    ),
+}
