@@ -311,6 +311,10 @@ class Users(Protocol):
 
     async def credentials(self, email: str) -> "Credentials | None": ...
 
+    async def holding(self, roles: Collection[str], store_id: UUID | None = None) -> Sequence[UUID]:
+        """Give who holds one of the roles for a store; without a store, anywhere."""
+        ...
+
     def add(self, user: User) -> None: ...
 
 
