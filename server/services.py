@@ -14,6 +14,7 @@ from data.encryption import AesCipher
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
 from data.inventory import GroupedStockDesk
+from data.objects import ObStore
 from data.passwords import Argon2Hasher
 from data.sagas import SagaHolds
 from data.search import BufferedSearchLog, PostgresTextSearch
@@ -24,6 +25,8 @@ from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
+from domain.messaging import TypingPace, UploadTickets
+from domain.objects import ObjectStore
 from domain.orders import OrderFeed
 from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes.importing import ImportFiles, ImportMaps
@@ -42,8 +45,11 @@ from server.sagas import Runner
 from server.settings import Settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
+from server.upload_tickets import SignedTickets
+from subscriptions.announcing import AnnouncedPresence
 from subscriptions.hub import RedisHub
 from subscriptions.orders import RedisOrderFeed
+from subscriptions.pace import RedisTypingPace
 from subscriptions.presence import RedisPresence
 
 AUDIENCE = "agora"
@@ -143,13 +149,16 @@ async def open_services(
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),
             StockDesk: GroupedStockDesk(database),
+            ObjectStore: ObStore(settings.object_store or (settings.home / "objects").as_uri()),
+            UploadTickets: SignedTickets(settings.derive_key("upload tickets")),
         }
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
             by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
             hub = await stack.enter_async_context(RedisHub(redis, SqlTopicLog(database), channel_of("agora")))
             presence = await stack.enter_async_context(RedisPresence(redis))
-            by_port |= {TopicHub: hub, Signals: hub, Presence: presence}
+            by_port |= {TopicHub: hub, Signals: hub, Presence: AnnouncedPresence(presence, hub)}
+            by_port[TypingPace] = RedisTypingPace(redis)
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.

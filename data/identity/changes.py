@@ -1,6 +1,6 @@
 """Users, sessions, roles and the guard at the door, for change."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 

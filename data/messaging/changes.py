@@ -25,9 +25,7 @@ from domain.messaging import (
     Reports,
 )
 
-_OWN = [
-    column.name for column in conversation.c if column.name not in {"created_at", "updated_at"}
-]
+_OWN = [column.name for column in conversation.c if column.name not in {"created_at", "updated_at"}]
 _SUBJECT = ("type", "buyer_id", "seller_id", "store_id", "order_id", "product_id")
 _ENROL = """
 WITH known AS (

@@ -5,7 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from sqlalchemy import bindparam, func, or_, select
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from data.database import Reads
@@ -52,7 +52,7 @@ _REVIEW = Listing(
 )
 _OF_ORDERS = Statement(
     select(conversation)
-    .distinct(conversation.c.order_id)
+    .ext(distinct_on(conversation.c.order_id))
     .join(inbox_entry, inbox_entry.c.conversation_id == conversation.c.id)
     .where(conversation.c.order_id == func.any(_IDS), inbox_entry.c.user_id == _USER)
     .order_by(conversation.c.order_id, inbox_entry.c.last_message_at.desc())

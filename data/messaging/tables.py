@@ -116,9 +116,7 @@ message = tenant_table(
     timestamp("read_at", nullable=True),
     UniqueConstraint("tenant_id", "sender_id", "client_id"),
     UniqueConstraint("conversation_id", "position"),
-    Index(
-        "ix_message_for_review", "tenant_id", "id", postgresql_where=text("moderation IN ('held', 'reported')")
-    ),
+    Index("ix_message_for_review", "tenant_id", "id", postgresql_where=text("moderation IN ('held', 'reported')")),
     root=False,
 )
 

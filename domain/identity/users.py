@@ -1,6 +1,6 @@
 """Users: who somebody is, how they are reached, and what they may do."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum

@@ -3,6 +3,7 @@
 from domain.messaging.attachments import (
     ATTACHMENT_STATES,
     MAX_BYTES,
+    THUMBNAIL_TYPE,
     TICKET_LIFETIME,
     Attachment,
     Attachments,
@@ -93,6 +94,7 @@ __all__ = [
     "MODERATE",
     "MODERATION",
     "ONLINE",
+    "THUMBNAIL_TYPE",
     "TICKET_LIFETIME",
     "UNSEEN",
     "ArchiveConversation",

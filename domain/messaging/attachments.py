@@ -23,6 +23,7 @@ UNUSED_KEPT = timedelta(hours=24)
 TICKET_LIFETIME = timedelta(minutes=15)
 MAX_UNUSED = 20
 MAX_BYTES = 10 * 1024**2
+THUMBNAIL_TYPE = "image/webp"
 
 
 class AttachmentState(StrEnum):
@@ -173,10 +174,12 @@ class AttachmentUpload:
 
 @dataclass(frozen=True, kw_only=True)
 class KeepAttachment:
-    """Take a file that was uploaded and examined."""
+    """Take a file that was uploaded and examined, and its small picture if it is one."""
 
     ticket: UploadTicket
-    examined: Examined = field(repr=False)
+    examined: Examined
+    content: bytes = field(repr=False)
+    thumbnail: bytes | None = field(default=None, repr=False)
 
 
 def files_of(command: SendMessage, sender_id: UUID, found: Sequence[Attachment]) -> list[Mapping[str, Any]]:
@@ -227,13 +230,16 @@ async def request_attachment_upload(
     )
 
 
-async def keep_attachment(command: KeepAttachment, attachments: Attachments) -> Attachment:
-    """Take what was uploaded with a ticket.
+async def keep_attachment(command: KeepAttachment, attachments: Attachments, objects: ObjectStore) -> Attachment:
+    """Take what was uploaded with a ticket; of two uploads at once the second finds the first.
 
     Raises: NotFound, InvalidStateTransition.
     """
     attachment = await waiting_attachment(command.ticket, attachments)
     attachment.keep(command.examined)
+    await objects.put(attachment.key, command.content, content_type=command.examined.content_type)
+    if command.thumbnail is not None:
+        await objects.put(attachment.thumbnail_key, command.thumbnail, content_type=THUMBNAIL_TYPE)
     return attachment
 
 
@@ -246,9 +252,7 @@ async def waiting_attachment(ticket: UploadTicket, attachments: Attachments) -> 
     if not found or found[0].uploader_id != ticket.user_id:
         raise NotFound(kind="Attachment", id=str(ticket.attachment_id))
     if found[0].state is not AttachmentState.REQUESTED:
-        raise InvalidStateTransition(
-            kind="Attachment", current=found[0].state, requested=AttachmentState.UPLOADED
-        )
+        raise InvalidStateTransition(kind="Attachment", current=found[0].state, requested=AttachmentState.UPLOADED)
     return found[0]
 
 

@@ -77,7 +77,9 @@ async def _about_order(order_id: UUID, store_id: UUID | None, work: Work, orders
     if order.customer_id == actor.user_id:
         reachable = list(order.sub_orders)
     else:
-        reachable = [each for each in order.sub_orders if actor.user_id == each.seller_id or each.store_id in actor.store_ids]
+        reachable = [
+            each for each in order.sub_orders if actor.user_id == each.seller_id or each.store_id in actor.store_ids
+        ]
         if not reachable:
             raise NotFound(kind="Order", id=str(order_id))
     part = _chosen(reachable, store_id)
