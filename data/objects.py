@@ -25,15 +25,15 @@ class ObStore:
         # Most processes never touch an object, and the library weighs as much as a small server.
         from obstore.store import from_url  # noqa: PLC0415
 
-        return from_url(self._url, mkdir=True) if self._is_folder else from_url(self._url)  # type: ignore[call-overload]
+        return from_url(self._url, mkdir=True) if self._is_folder else from_url(self._url)
 
     async def put(self, key: str, content: bytes | AsyncIterator[bytes], *, content_type: str) -> None:
         """Keep an object whole, or not at all."""
         import obstore  # noqa: PLC0415 — see `_store`.
 
         # A folder has nowhere to write a type to; whoever reads the object knows it anyway.
-        about = {} if self._is_folder else {"attributes": {"Content-Type": content_type}}
-        await obstore.put_async(self._store, key, content, **about)
+        about: Any = None if self._is_folder else {"Content-Type": content_type}
+        await obstore.put_async(self._store, key, content, attributes=about)
 
     async def read(self, key: str) -> AsyncIterator[bytes]:
         """Give an object piece by piece.

@@ -133,7 +133,7 @@ async def _readable(session: GraphSession, attachment_id: UUID) -> Any:
         row = await reads.port(MessagingReads).attachment(attachment_id)
         if row is None or row.content_type is None or tenant_id is None:
             raise missing
-        (room,) = await reads.port(MessagingReads).conversations([row.conversation_id])
+        room: Any = (await reads.port(MessagingReads).conversations([row.conversation_id]))[0]
     finally:
         await reads.end()
     takes_part = user_id in (room.buyer_id, *room.staff_ids)

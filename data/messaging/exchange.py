@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from data.database import CHANGED
 from data.direct import direct
 from data.kernel import Choice, implements
+from data.messaging.tables import SHOWN
 from data.messaging.tables import conversation as conversation_table
 from data.messaging.tables import message as message_table
 from domain.messaging import Conversation, Correspondent, Exchange, Known, Message, MessageState, Place
@@ -67,11 +68,10 @@ SELECT {", ".join(f"m.{name}" for name in _MESSAGE)}, e.delivered_position, e.re
 FROM messaging.inbox_entry e LEFT JOIN messaging.message m ON m.id = $2 AND m.conversation_id = e.conversation_id
 WHERE e.conversation_id = $1 AND e.user_id = $3
 """  # noqa: S608 — see above.
-_SHOWN = "moderation NOT IN ('held', 'blocked')"
 _DELIVERED = f"""
 WITH talked AS (UPDATE messaging.conversation SET version = $5 WHERE id = $1), arrived AS (
   UPDATE messaging.message SET state = 'delivered', delivered_at = $4
-  WHERE conversation_id = $1 AND position <= $3 AND position > $7 AND side <> $6 AND state = 'sent' AND {_SHOWN}
+  WHERE conversation_id = $1 AND position <= $3 AND position > $7 AND side <> $6 AND state = 'sent' AND {SHOWN.text}
 )
 UPDATE messaging.inbox_entry SET delivered_position = $3 WHERE conversation_id = $1 AND user_id = $2
 """  # noqa: S608 — see above.
@@ -79,11 +79,11 @@ _READ = f"""
 WITH talked AS (UPDATE messaging.conversation SET version = $5 WHERE id = $1), seen AS (
   UPDATE messaging.message SET state = 'read', read_at = $4, delivered_at = coalesce(delivered_at, $4)
   WHERE conversation_id = $1 AND position <= $3 AND position > $7 AND side <> $6 AND state IN ('sent', 'delivered')
-    AND {_SHOWN}
+    AND {SHOWN.text}
 )
 UPDATE messaging.inbox_entry SET read_position = $3, delivered_position = greatest(delivered_position, $3),
   unread_count = (SELECT count(*) FROM messaging.message
-    WHERE conversation_id = $1 AND position > $3 AND sender_id <> $2 AND {_SHOWN})
+    WHERE conversation_id = $1 AND position > $3 AND sender_id <> $2 AND {SHOWN.text})
 WHERE conversation_id = $1 AND user_id = $2
 """  # noqa: S608 — see above.
 _MARKS = {MessageState.DELIVERED: _DELIVERED, MessageState.READ: _READ}
@@ -152,7 +152,7 @@ class SqlExchange:
 
     def _tracked(self, row: Any) -> Conversation:
         """Build the conversation, and have its events saved though the ORM knows nothing of it."""
-        found = _made(Conversation, row, _CONVERSATION)
+        found: Conversation = _made(Conversation, row, _CONVERSATION)
         self._session.info.setdefault(CHANGED, {})[id(found)] = found
         return found
 

@@ -10,10 +10,10 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 
 from data.database import Reads
 from data.kernel import implements
-from data.messaging.tables import attachment, conversation, inbox_entry, message
+from data.messaging.tables import FOR_REVIEW, SHOWN, attachment, conversation, inbox_entry, message
 from data.paging import Listing, equals
 from data.statements import Statement
-from domain.messaging import UNSEEN, ConversationFilter, MessagingReads, Moderation
+from domain.messaging import ConversationFilter, MessagingReads
 from domain.paging import Page, PageRequest
 
 _IDS = bindparam("keys", type_=ARRAY(PG_UUID))
@@ -45,10 +45,10 @@ _MESSAGES = Statement(select(message).where(message.c.id == func.any(_IDS)))
 _HISTORY = Listing(
     select(message).where(message.c.conversation_id == bindparam("conversation_id", type_=PG_UUID)),
     [message.c.position.desc()],
-    viewer_id=or_(message.c.moderation.not_in(sorted(UNSEEN)), message.c.sender_id == _VIEWER),
+    viewer_id=or_(SHOWN, message.c.sender_id == _VIEWER),
 )
 _REVIEW = Listing(
-    select(message).where(message.c.moderation.in_([Moderation.HELD, Moderation.REPORTED])), [message.c.id]
+    select(message).where(FOR_REVIEW), [message.c.id]
 )
 _OF_ORDERS = Statement(
     select(conversation)
