@@ -71,6 +71,8 @@ def _drawn(file: IO[bytes], kind: str) -> Picture:
             return _picture(_encoded(still, kind), still, kind)
     except FileRefused:
         raise
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise FileRefused(reason=f"a picture has at most {MAX_PIXELS:,} pixels") from error
     except Exception as error:
         raise FileRefused(reason="it is not a picture that can be read") from error
 

@@ -47,9 +47,7 @@ _HISTORY = Listing(
     [message.c.position.desc()],
     viewer_id=or_(SHOWN, message.c.sender_id == _VIEWER),
 )
-_REVIEW = Listing(
-    select(message).where(FOR_REVIEW), [message.c.id]
-)
+_REVIEW = Listing(select(message).where(FOR_REVIEW), [message.c.id])
 _OF_ORDERS = Statement(
     select(conversation)
     .ext(distinct_on(conversation.c.order_id))

@@ -42,7 +42,8 @@ class Correspondent:
         if len(self.recent) >= MESSAGES_PER_WINDOW:
             wait = float(self.recent[-MESSAGES_PER_WINDOW][0]) + WINDOW_SECONDS - at
             if wait > 0:
-                raise RateLimited(retry_after_seconds=ceil(wait))
+                # Of messages that come together, the first to be counted may be the last that was written.
+                raise RateLimited(retry_after_seconds=ceil(min(wait, WINDOW_SECONDS)))
         mark = fingerprint(body)
         before = sum(1 for sent, said in self.recent if said == mark and float(sent) > at - REPEATS_SECONDS)
         self.recent = [*self.recent, (at, mark)][-MESSAGES_PER_WINDOW:]

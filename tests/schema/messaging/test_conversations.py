@@ -108,9 +108,7 @@ class TestStartConversation:
 class TestConversations:
     async def test_come_with_the_latest_first_in_three_statements(self, chat: Chat) -> None:
         others = [chat.person() for _ in range(3)]
-        ids = [chat.id]
-        for other in others:
-            ids.append((await chat.start(other, productId=chat.product))["id"])
+        ids = [chat.id, *[(await chat.start(other, productId=chat.product))["id"] for other in others]]
         for number in (2, 0, 3, 1):
             chat.id = ids[number]
             await chat.sent([chat.buyer, *others][number], f"Message to {number}")

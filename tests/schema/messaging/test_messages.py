@@ -93,9 +93,7 @@ class TestSendMessage:
         assert (await chat.sent(chat.buyer, "é" * 4000))["body"] == "é" * 4000
 
     async def test_is_for_those_who_take_part(self, chat: Chat, stranger: Principal) -> None:
-        never = await chat.do(
-            chat.buyer, "sendMessage", conversationId=str(uuid7()), clientId="c", body="Hello"
-        )
+        never = await chat.do(chat.buyer, "sendMessage", conversationId=str(uuid7()), clientId="c", body="Hello")
         assert never["code"] == "NOT_FOUND"
         for who in (chat.person(), chat.person("messaging.moderate"), stranger):
             assert (await chat.say(who, "Hello"))["code"] == "NOT_FOUND"
@@ -115,7 +113,9 @@ class TestSendMessage:
         assert len(refused) == 5
         assert all(0 < each["retryAfterSeconds"] <= 60 for each in refused)
         chat.id = first
-        kept = next(number for number, each in enumerate(answers) if each["__typename"] == "Message" and number % 2 == 0)
+        kept = next(
+            number for number, each in enumerate(answers) if each["__typename"] == "Message" and number % 2 == 0
+        )
         # What was sent already is no message more.
         assert (await chat.say(chat.buyer, f"Message {kept}", f"c-{kept}"))["__typename"] == "Message"
         assert (await chat.say(chat.seller, "I may still write"))["__typename"] == "Message"
@@ -125,9 +125,7 @@ class TestMessages:
     async def test_come_page_by_page_with_the_newest_first_in_two_statements(self, chat: Chat) -> None:
         for number in range(5):
             await chat.sent(chat.buyer, f"Message {number}")
-        answer = await chat.graph(
-            HISTORY.replace("totalCount", ""), {"id": chat.id, "first": 2}, principal=chat.seller
-        )
+        answer = await chat.graph(HISTORY.replace("totalCount", ""), {"id": chat.id, "first": 2}, principal=chat.seller)
         page = answer.data["messages"]
         assert answer.statements == 2
         assert [node["body"] for node in page["nodes"]] == ["Message 4", "Message 3"]
@@ -216,7 +214,5 @@ class TestTyping:
         told = await chat.do(chat.buyer, "setTyping", conversationId=chat.id)
         assert (told["userId"], told["isTyping"]) == (str(chat.buyer.user_id), True)
         assert (await chat.do(chat.person(), "setTyping", conversationId=chat.id))["code"] == "NOT_FOUND"
-        more = await asyncio.gather(
-            *(chat.do(chat.buyer, "setTyping", conversationId=chat.id) for _ in range(30))
-        )
+        more = await asyncio.gather(*(chat.do(chat.buyer, "setTyping", conversationId=chat.id) for _ in range(30)))
         assert "RateLimited" in {each["__typename"] for each in more}

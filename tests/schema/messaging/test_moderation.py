@@ -118,8 +118,6 @@ class TestBlocking:
             refused = await chat.do(chat.seller, "blockParticipant", conversationId=chat.id, userId=user_id)
             assert refused["code"] == "INVALID_INPUT"
         for who in (chat.person(), stranger):
-            refused = await chat.do(
-                who, "blockParticipant", conversationId=chat.id, userId=str(chat.buyer.user_id)
-            )
+            refused = await chat.do(who, "blockParticipant", conversationId=chat.id, userId=str(chat.buyer.user_id))
             assert refused["code"] == "NOT_FOUND"
         assert (await chat.say(chat.buyer, "Hello"))["__typename"] == "Message"
