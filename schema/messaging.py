@@ -124,7 +124,6 @@ class Conversation(Node):
     __reads__ = (domain.Conversation,)
 
     id: UUID
-    version: int
     type: domain.ConversationType
     state: domain.ConversationState
     buyer = computed(lambda conversation, _context: User(id=conversation.buyer_id), User | None)

@@ -56,7 +56,7 @@ def upgrade() -> None:
         sa.Column("delivered_position", sa.Integer, nullable=False, server_default="0"),
         sa.Column("read_position", sa.Integer, nullable=False, server_default="0"),
         sa.Column("last_message_at", sa.DateTime(timezone=True), nullable=False),
-        sa.CheckConstraint("unread_count >= 0", name="ck_inbox_entry_unread_not_negative"),
+        sa.CheckConstraint("unread_count >= 0", name="unread_not_negative"),
         sa.PrimaryKeyConstraint("conversation_id", "user_id", name="pk_inbox_entry"),
         sa.Index("ix_inbox_entry_user_id_latest", "tenant_id", "user_id", "last_message_at", "conversation_id"),
         schema="messaging",

@@ -19,7 +19,7 @@ MESSAGE = (
     "id conversationId senderId side clientId body position state moderation sentAt deliveredAt readAt"
     " attachments { id name contentType sizeBytes width height url thumbnailUrl }"
 )
-CONVERSATION = "id version type state buyerId staffIds unreadCount lastMessage { id body }"
+CONVERSATION = "id type state buyerId staffIds unreadCount lastMessage { id body }"
 HISTORY = f"""query($id: ID!, $first: Int, $before: String) {{
   messages(conversationId: $id, first: $first, before: $before) {{
     nodes {{ {MESSAGE} }} pageInfo {{ hasNextPage endCursor }} totalCount }} }}"""

@@ -67,9 +67,7 @@ async def shelf(chat: Chat, goods: Any, admin: Principal) -> str:
 
 
 class TestTheStaff:
-    async def test_of_a_store_comes_and_goes(
-        self, chat: Chat, goods: Any, shelf: str, member: Any, hire: Any
-    ) -> None:
+    async def test_of_a_store_comes_and_goes(self, chat: Chat, goods: Any, shelf: str, member: Any, hire: Any) -> None:
         first, second, elsewhere = [await member() for _ in range(3)]
         await hire(first, "seller", goods.store)
         await hire(elsewhere, "driver", goods.store)
