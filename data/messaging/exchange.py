@@ -135,9 +135,8 @@ class SqlExchange:
             read=row["read_position"],
         )
 
-    async def mark(self, place: Place, state: MessageState, user_id: UUID, now: datetime) -> None:
-        conversation, message = place.conversation, place.message
-        assert message is not None  # noqa: S101 — the caller has found it.
+    async def mark(self, place: Place, message: Message, state: MessageState, user_id: UUID, now: datetime) -> None:
+        conversation = place.conversation
         await direct(
             self._session,
             _MARKS[state],

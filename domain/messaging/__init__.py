@@ -31,7 +31,6 @@ from domain.messaging.commands import (
     inspect_conversations,
     mark_messages_delivered,
     mark_messages_read,
-    missing,
     send_message,
 )
 from domain.messaging.conversation import (
@@ -70,6 +69,7 @@ from domain.messaging.ports import (
     MessagingReads,
     Place,
     TypingPace,
+    missing,
 )
 from domain.messaging.states import (
     CONVERSATION_STATES,

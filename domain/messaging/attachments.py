@@ -9,10 +9,9 @@ from uuid import UUID
 
 from domain.jobs import JobQueue, Jobs
 from domain.kernel import Aggregate, DomainError, InvalidStateTransition, NotFound, Transitions, Work
-from domain.messaging.conversation import Conversation
 from domain.messaging.events import AttachmentExpired, AttachmentRequested, AttachmentUploaded
 from domain.messaging.message import SendMessage
-from domain.messaging.ports import Conversations
+from domain.messaging.ports import Conversations, existing
 from domain.messaging.texts import file_name
 from domain.objects import ObjectStore, object_key
 
@@ -167,7 +166,7 @@ class AttachmentUpload:
 
     attachment_id: UUID
     url: str
-    method: str = "PUT"
+    method: str = "POST"
     max_bytes: int = MAX_BYTES
     expires_at: datetime
 
@@ -207,9 +206,7 @@ async def request_attachment_upload(
     Raises: NotFound, TooManyUploads, InvalidInput.
     """
     user_id = work.actor.require_user()
-    conversation: Conversation | None = await conversations.lock(command.conversation_id)
-    if conversation is None:
-        raise NotFound(kind="Conversation", id=str(command.conversation_id))
+    conversation = await existing(command.conversation_id, conversations)
     conversation.side_of(user_id)
     if await attachments.unused(user_id) >= MAX_UNUSED:
         raise TooManyUploads(limit=MAX_UNUSED)

@@ -8,7 +8,7 @@ from domain.kernel import Forbidden, InvalidInput, NotFound, Work
 from domain.messaging.attachments import Attachments, files_of
 from domain.messaging.conversation import MAX_ATTACHMENTS, Conversation, ParticipantBlocked
 from domain.messaging.message import Message, SendMessage
-from domain.messaging.ports import MODERATE, Conversations, Exchange
+from domain.messaging.ports import MODERATE, Conversations, Exchange, existing, missing
 from domain.messaging.states import MessageState
 
 
@@ -112,22 +112,6 @@ async def inspect_conversations(command: InspectConversations, work: Work, conve
         (await existing(conversation_id, conversations)).inspect(work.actor.require_user())
 
 
-def missing(conversation_id: UUID) -> NotFound:
-    """Answer as if the conversation had never been."""
-    return NotFound(kind="Conversation", id=str(conversation_id))
-
-
-async def existing(conversation_id: UUID, conversations: Conversations) -> Conversation:
-    """Lock a conversation.
-
-    Raises: NotFound.
-    """
-    conversation = await conversations.lock(conversation_id)
-    if conversation is None:
-        raise missing(conversation_id)
-    return conversation
-
-
 async def _mark(
     conversation_id: UUID, up_to: UUID, state: MessageState, work: Work, exchange: Exchange
 ) -> Conversation:
@@ -141,5 +125,5 @@ async def _mark(
         raise NotFound(kind="Message", id=str(up_to))
     if message.position > place.reached(state):
         conversation.mark(message, state, user_id, work.now)
-        await exchange.mark(place, state, user_id, work.now)
+        await exchange.mark(place, message, state, user_id, work.now)
     return conversation

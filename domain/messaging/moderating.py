@@ -5,11 +5,10 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.kernel import Aggregate, InvalidInput, NotFound, Work
-from domain.messaging.commands import existing
 from domain.messaging.conversation import Conversation
 from domain.messaging.events import BlockedByParticipant, UnblockedByParticipant
 from domain.messaging.message import Message
-from domain.messaging.ports import Conversations
+from domain.messaging.ports import Conversations, existing
 from domain.messaging.states import Decision
 
 
@@ -20,7 +19,7 @@ class Block(Aggregate):
     blocker_id: UUID
     blocked_id: UUID
 
-    def raise_(self) -> None:
+    def impose(self) -> None:
         """Begin."""
         self.record(BlockedByParticipant(blocker_id=self.blocker_id, blocked_id=self.blocked_id))
 
@@ -83,10 +82,13 @@ class ModerateMessage:
 async def block_participant(
     command: BlockParticipant, work: Work, conversations: Conversations, blocks: Blocks
 ) -> Conversation:
-    conversation, blocker_id = await _facing(command.conversation_id, command.user_id, work, conversations)
-    if await blocks.lock(blocker_id, command.user_id) is None:
+    # Whoever writes is locked before the conversation, here as there.
+    blocker_id = work.actor.require_user()
+    found = await blocks.lock(blocker_id, command.user_id)
+    conversation = await _facing(command.conversation_id, blocker_id, command.user_id, conversations)
+    if found is None:
         block = Block(tenant_id=work.tenant_id, blocker_id=blocker_id, blocked_id=command.user_id)
-        block.raise_()
+        block.impose()
         blocks.add(block)
     return conversation
 
@@ -94,8 +96,9 @@ async def block_participant(
 async def unblock_participant(
     command: UnblockParticipant, work: Work, conversations: Conversations, blocks: Blocks
 ) -> Conversation:
-    conversation, blocker_id = await _facing(command.conversation_id, command.user_id, work, conversations)
+    blocker_id = work.actor.require_user()
     block = await blocks.lock(blocker_id, command.user_id)
+    conversation = await _facing(command.conversation_id, blocker_id, command.user_id, conversations)
     if block is not None:
         block.lift()
         await blocks.remove(block)
@@ -134,12 +137,9 @@ async def _found(message_id: UUID, conversations: Conversations) -> tuple[Conver
     return found
 
 
-async def _facing(
-    conversation_id: UUID, other_id: UUID, work: Work, conversations: Conversations
-) -> tuple[Conversation, UUID]:
-    user_id = work.actor.require_user()
+async def _facing(conversation_id: UUID, user_id: UUID, other_id: UUID, conversations: Conversations) -> Conversation:
     conversation = await existing(conversation_id, conversations)
     conversation.side_of(user_id)
     if other_id == user_id or other_id not in conversation.participants:
         raise InvalidInput(field="userId", reason="it is nobody else in this conversation")
-    return conversation, user_id
+    return conversation

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.kernel import NotFound
 from domain.messaging.conversation import Conversation
 from domain.messaging.correspondent import Correspondent
 from domain.messaging.message import Message
@@ -48,7 +49,7 @@ class Exchange(Protocol):
 
     async def open_at(self, conversation_id: UUID, message_id: UUID, user_id: UUID) -> Place | None: ...
 
-    async def mark(self, place: Place, state: MessageState, user_id: UUID, now: datetime) -> None: ...
+    async def mark(self, place: Place, message: Message, state: MessageState, user_id: UUID, now: datetime) -> None: ...
 
 
 class Conversations(Protocol):
@@ -118,3 +119,19 @@ class TypingPace(Protocol):
     """Says whether somebody may tell once more that he types, over all processes."""
 
     async def admit(self, tenant_id: UUID, user_id: UUID) -> bool: ...
+
+
+def missing(conversation_id: UUID) -> NotFound:
+    """Answer as if the conversation had never been."""
+    return NotFound(kind="Conversation", id=str(conversation_id))
+
+
+async def existing(conversation_id: UUID, conversations: Conversations) -> Conversation:
+    """Lock a conversation.
+
+    Raises: NotFound.
+    """
+    conversation = await conversations.lock(conversation_id)
+    if conversation is None:
+        raise missing(conversation_id)
+    return conversation

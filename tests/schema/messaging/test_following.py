@@ -1,9 +1,14 @@
 import asyncio
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from domain.kernel import Principal, uuid7
+from domain.topics import TopicEvent
+from resolvers.kernel import Context
+from resolvers.messaging import message_received
 from tests.events import PATIENCE_SECONDS, eventually
 from tests.schema.messaging.conftest import MESSAGE, Chat
 from tests.schema.messaging.test_moderation import LINK
@@ -42,6 +47,34 @@ class TestMessageReceived:
         assert [each["message"] for each in await taken(results, 2)] == said
         again = await subscribe(chat.buyer, RECEIVED, id=chat.id, after=received["cursor"])
         assert [each["message"] for each in await taken(again, 2)] == said
+
+    async def test_reads_nothing_for_a_message(self, chat: Chat, services: Any) -> None:
+        said = await chat.sent(chat.buyer, "Hello")
+        async with services.database.session(chat.tenant_id) as session:
+            found = await session.execute(
+                text(
+                    "SELECT sequence, data FROM platform.event_log WHERE name = 'message.sent' AND aggregate_id = :id"
+                ),
+                {"id": UUID(chat.id)},
+            )
+            sequence, data = found.one()
+        reads = services.database.reads(chat.tenant_id)
+        context = Context(
+            reads=reads, transactions=services.transactions, principal=chat.seller, tenant_id=chat.tenant_id
+        )
+        feed = await message_received(context, UUID(chat.id))
+        assert reads.statements == 1
+        event = TopicEvent(
+            tenant_id=chat.tenant_id, topics=feed.topics, name="message.sent", data=data, sequence=sequence
+        )
+        (received,) = await feed.values(context, [event])
+        assert (str(received.message.id), received.message.body, received.cursor) == (
+            said["id"],
+            "Hello",
+            str(sequence),
+        )
+        assert reads.statements == 1
+        await reads.end()
 
     async def test_of_no_conversation_is_of_all_of_one_s_own(self, chat: Chat, subscribe: Any) -> None:
         results = await subscribe(chat.seller, RECEIVED, after="0")

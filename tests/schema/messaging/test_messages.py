@@ -167,6 +167,11 @@ class TestReading:
         assert [node["state"] for node in nodes] == ["SENT", "SENT", "SENT", "READ", "READ"]
         assert [bool(node["readAt"] and node["deliveredAt"]) for node in nodes[3:]] == [True, True]
 
+    async def test_takes_four_statements_and_the_one_that_enters_the_tenant(self, chat: Chat, counted: Any) -> None:
+        said = await chat.sent(chat.buyer, "Hello")
+        _, seen = await counted(chat.read(chat.seller, said))
+        assert len(seen) == 5
+
     async def test_never_goes_back_and_changes_nothing_twice(self, chat: Chat) -> None:
         first, second = [await chat.sent(chat.buyer, body) for body in ("One", "Two")]
         await chat.read(chat.seller, second)
