@@ -130,9 +130,13 @@ class Unavailable(DomainError):
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """A fact in the past tense, made of ids and values; `name` is `context.fact` in lower case."""
+    """A fact in the past tense, made of ids and values; `name` is `context.fact` in lower case.
+
+    What is `private` of it is told to those whom it concerns, and not shown in the audit trail.
+    """
 
     name: ClassVar[str]
+    private: ClassVar[frozenset[str]] = frozenset()
 
 
 EVENTS: dict[str, type[Event]] = {}

@@ -96,6 +96,11 @@ class Signals(Protocol):
     async def send(self, tenant_id: UUID, topic: str, data: Mapping[str, Any]) -> None: ...
 
 
+def presence_topic(place: str, who: str) -> str:
+    """Name the signal that somebody has come to a place, or gone."""
+    return f"presence:{place}:{who}"
+
+
 class Presence(Protocol):
     """Who is somewhere at the moment: in a room, or online at all. A process that dies takes its people with it."""
 

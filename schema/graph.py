@@ -22,6 +22,7 @@ CONTEXTS = (
     "orders",
     "payments",
     "notifications",
+    "messaging",
 )
 
 

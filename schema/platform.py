@@ -9,7 +9,7 @@ from domain import platform as domain
 from domain import sagas
 from resolvers import platform as resolvers
 from schema.inputs import enum_of
-from schema.kernel import PUBLIC, command, connection, make_subgraph, permission, query
+from schema.kernel import PUBLIC, command, computed, connection, make_subgraph, permission, query
 from schema.scalars import JSON, BigInt
 
 AUDIT = permission("platform.audit")
@@ -27,7 +27,7 @@ class AuditEntry:
     aggregate_id: UUID
     aggregate_type: str
     version: int = strawberry.field(description="The version that the aggregate reached by it.")
-    data: JSON
+    data = computed(lambda entry, _context: domain.audited(entry.name, entry.data), JSON)
     user_id: UUID | None = strawberry.field(description="Who caused it; null for the system itself.")
     correlation_id: str | None
     occurred_at: datetime

@@ -19,6 +19,7 @@ from domain.search import IndexState, SearchEngine
 from schema.graph import CONTEXTS, subgraph
 from schema.graph import build as build_graph
 from schema.supergraph import Limits
+from server.attachments import attachment_routes
 from server.edge.drain import Drain
 from server.edge.limits import Limits as DocumentLimits
 from server.edge.rate_limit import NoRateLimiter, RateLimiter, ValkeyRateLimiter
@@ -40,6 +41,7 @@ from server.services import key_ring, open_services
 from server.sessions import Sessions
 from server.settings import Settings
 from server.tokens import JWKS_PATH, jwks_endpoint
+from server.upload_tickets import PATH as ATTACHMENT_PATH
 from server.uploads import PATH as UPLOAD_PATH
 from server.uploads import upload_route
 
@@ -61,19 +63,20 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         *parts.graph("/graphql", contexts),
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
+        *attachment_routes(sessions),
         Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
         unsubscribe_route(SignedTokens(settings.derive_key), sessions.transactions),
         bounce_route(settings.bounce_secrets, sessions.transactions),
         *([] if settings.production else mailbox_routes(mailbox_of(settings))),
     ]
-    names = {"/graphql": "graphql", UPLOAD_PATH: "upload"} | {
+    names = {"/graphql": "graphql", UPLOAD_PATH: "upload", ATTACHMENT_PATH: "attachment"} | {
         SUBGRAPH_PATH.format(context=each): f"subgraph_{each}" for each in contexts
     }
     app = Starlette(
         routes=routes,
         middleware=[
             Middleware(MetricsMiddleware, routes=names),
-            *edge_middleware(edge_settings, streamed=frozenset({UPLOAD_PATH})),
+            *edge_middleware(edge_settings, streamed=frozenset({UPLOAD_PATH, ATTACHMENT_PATH})),
         ],
         lifespan=parts.lifespan,
     )

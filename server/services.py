@@ -14,6 +14,7 @@ from data.encryption import AesCipher
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
 from data.inventory import GroupedStockDesk
+from data.objects import ObStore
 from data.passwords import Argon2Hasher
 from data.sagas import SagaHolds
 from data.search import BufferedSearchLog, PostgresTextSearch
@@ -24,7 +25,9 @@ from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
+from domain.messaging import TypingPace, UploadTickets
 from domain.notifications import PushKey, PushServices, SenderIdentity, TemplateEngine, UnsubscribeTokens
+from domain.objects import ObjectStore
 from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes.importing import ImportFiles, ImportMaps
 from domain.sagas import Processes, SagaRunner
@@ -47,7 +50,10 @@ from server.sagas import Runner
 from server.settings import Settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
+from server.upload_tickets import SignedTickets
+from subscriptions.announcing import AnnouncedPresence
 from subscriptions.hub import RedisHub
+from subscriptions.pace import RedisTypingPace
 from subscriptions.presence import RedisPresence
 
 AUDIENCE = "agora"
@@ -152,6 +158,8 @@ async def open_services(
             PushServices: PushServices(),
             PushKey: PushKey(public_key(vapid_key(settings.derive_key))),
             SenderIdentity: sender_identity(settings),
+            ObjectStore: ObStore(settings.object_store or (settings.home / "objects").as_uri()),
+            UploadTickets: SignedTickets(settings.derive_key("upload tickets")),
         }
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
@@ -160,7 +168,8 @@ async def open_services(
             )
             METRICS.followers.set_function(hub.followers)
             presence = await stack.enter_async_context(RedisPresence(redis))
-            by_port |= {TopicHub: hub, Signals: hub, Presence: presence}
+            by_port |= {TopicHub: hub, Signals: hub, Presence: AnnouncedPresence(presence, hub)}
+            by_port[TypingPace] = RedisTypingPace(redis)
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.

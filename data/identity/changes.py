@@ -1,6 +1,6 @@
 """Users, sessions, roles and the guard at the door, for change."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -57,6 +57,12 @@ class SqlUsers:
         found = await self._session.execute(select(user.c.id, user.c.password_hash).where(user.c.email == email))
         row = found.one_or_none()
         return None if row is None else Credentials(user_id=row.id, email=email, password_hash=row.password_hash)
+
+    async def holding(self, roles: Collection[str], store_id: UUID | None = None) -> Sequence[UUID]:
+        wanted = select(role_assignment.c.user_id).where(role_assignment.c.role.in_(roles)).distinct()
+        if store_id is not None:
+            wanted = wanted.where(role_assignment.c.store_id == store_id)
+        return (await self._session.scalars(wanted.order_by(role_assignment.c.user_id))).all()
 
     def add(self, user: User) -> None:
         self._session.add(user)

@@ -1,6 +1,6 @@
 """Users: who somebody is, how they are reached, and what they may do."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import StrEnum
@@ -310,6 +310,10 @@ class Users(Protocol):
         ...
 
     async def credentials(self, email: str) -> "Credentials | None": ...
+
+    async def holding(self, roles: Collection[str], store_id: UUID | None = None) -> Sequence[UUID]:
+        """Give who holds one of the roles for a store; without a store, anywhere."""
+        ...
 
     def add(self, user: User) -> None: ...
 

@@ -18,6 +18,7 @@ from server.services import Services
 from tests.schema.buying_marketplace import bought_in
 from tests.schema.documents import document
 from tests.schema.recipes import SPARE_CATEGORIES, SPARE_SKUS, SPARE_SLUGS
+from tests.schema.talking import talked_in
 
 PASSWORD = "correct horse battery"
 EVERYTHING = frozenset(PERMISSIONS) - {PLATFORM_PERMISSION}
@@ -104,6 +105,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     await _errands(market)
     await bought_in(market, mark)
     await _letters(market, mark)
+    await talked_in(market)
     return market
 
 

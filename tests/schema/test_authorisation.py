@@ -76,7 +76,8 @@ class TestTheRoles:
                 "buyer",
                 (
                     "myAddresses addAddress updateProfile changePassword mySessions revokeSession myWishlist addToWishlist "
-                    "createReview updateReview deleteReview voteReview myReviews"
+                    "createReview updateReview deleteReview voteReview myReviews startConversation sendMessage conversations "
+                    "messages markMessagesRead unreadCount setTyping requestAttachmentUpload messageReceived presence"
                 ),
             ),
             (
@@ -88,7 +89,10 @@ class TestTheRoles:
             ),
             ("store_manager", "stockLevels adjustStock lowStockItems respondToReview storeSettings startBulkImport"),
             ("warehouse_operator", "stockLevels adjustStock inventoryTransactions"),
-            ("moderator", "approveProduct rejectProduct blockProduct pendingReviews moderateReview"),
+            (
+                "moderator",
+                "approveProduct rejectProduct blockProduct pendingReviews moderateReview moderateMessage messagesForReview",
+            ),
             ("support_agent", "users loginLog"),
             ("finance", "storeSettings storeCompliance"),
             ("super_admin", " ".join(ROOTS)),
@@ -100,9 +104,18 @@ class TestTheRoles:
     @pytest.mark.parametrize(
         ("role", "operations"),
         [
-            (GUEST, "createReview addToWishlist myAddresses stockLevels auditLog users createProduct"),
-            ("buyer", "createProduct adjustStock stockLevels moderateReview respondToReview users storeSettings"),
-            ("seller", "createCategory moderateReview approveProduct users assignRole createStore auditLog"),
+            (
+                GUEST,
+                "createReview startConversation conversations messages addToWishlist myAddresses stockLevels auditLog users createProduct",
+            ),
+            (
+                "buyer",
+                "createProduct adjustStock stockLevels moderateReview moderateMessage respondToReview users storeSettings",
+            ),
+            (
+                "seller",
+                "createCategory moderateReview moderateMessage messagesForReview approveProduct users assignRole createStore auditLog",
+            ),
             ("store_manager", "createStore assignRole users moderateReview createTenant setStoreSetting"),
             ("warehouse_operator", "createProduct startBulkImport users storeSettings"),
             ("moderator", "createProduct adjustStock assignRole users createStore"),

@@ -183,6 +183,8 @@ class TestAList:
 # What the keys of entities are called in a marketplace.
 ENTITY_KEYS = {
     ("Cart", "id"): "cart",
+    ("Conversation", "id"): "conversation",
+    ("Message", "id"): "message",
     ("DiscountCode", "id"): "discount_code_id",
     ("FlashSale", "id"): "flash_sale",
     ("Order", "id"): "order",

@@ -174,6 +174,7 @@ WAYS = {
     "FlashSale": ("flashSale(id: $id)", "flash"),
     "Promotion": ("promotion(id: $id)", "promotion"),
     "Cart": ("cart(id: $id)", "cart"),
+    "Conversation": ("conversation(id: $id)", "conversation"),
     "Order": ("order(id: $id)", "order"),
     "Payment": ("payment(id: $id)", "payment"),
 }
@@ -185,6 +186,7 @@ SURROUNDED = {
     "PriceList": "priceLists(first: 8) { nodes { ...Wanted } }",
     "PricingRule": "pricingRules(first: 8) { nodes { ...Wanted } }",
     "SubOrder": "sellerOrders(first: 8) { nodes { ...Wanted } }",
+    "Message": "messagesForReview(first: 8) { nodes { ...Wanted } }",
     "Payout": "allPayouts(first: 8) { nodes { ...Wanted } }",
 }
 """What has no such field, and a list that it stands in."""

@@ -91,6 +91,7 @@ async def _insert(url: str, shop: Shop) -> None:
             " VALUES ($1, $2, 1, $3, 4200, 'CAD', 'sandbox', 'acct_1', $4, 'failed', 3, 0, 'account_closed', $5)",
             uuid5(NAMESPACE, "payout"), tenant_id, shop.people["seller"].user_id, NOW.date(), NOW,
         )  # fmt: skip
+        await _talk(connection, shop)
         for number, query in enumerate(("lamp", "lamp", "headphones")):
             await connection.execute(
                 "INSERT INTO search.performed_search (id, tenant_id, query, hits, latency_ms, performed_at)"
@@ -99,3 +100,42 @@ async def _insert(url: str, shop: Shop) -> None:
             )  # fmt: skip
     finally:
         await connection.close()
+
+
+async def _talk(connection: asyncpg.Connection, shop: Shop) -> None:
+    """Let the buyer ask the seller about a product, and the seller report it."""
+    ids = [
+        uuid5(NAMESPACE, f"{name} {shop.tenant_id}") for name in ("conversation", "question", "answer", "attachment")
+    ]
+    conversation_id, question_id, answer_id, attachment_id = ids
+    buyer_id, seller_id = (shop.people[name].user_id for name in ("buyer", "seller"))
+    await connection.execute(
+        "INSERT INTO messaging.conversation (id, tenant_id, version, type, buyer_id, seller_id, product_id, staff_ids,"
+        " state, last_position, last_message_id, last_message_at, started_at)"
+        " VALUES ($1, $2, 1, 'direct', $3, $4, $5, ARRAY[$4::uuid], 'open', 2, $6, $7, $7)",
+        conversation_id, shop.tenant_id, buyer_id, seller_id, shop.ids["product"][0], answer_id, NOW,
+    )  # fmt: skip
+    for user_id in (buyer_id, seller_id):
+        await connection.execute(
+            "INSERT INTO messaging.inbox_entry (tenant_id, conversation_id, user_id, unread_count, last_message_at)"
+            " VALUES ($1, $2, $3, 1, $4)",
+            shop.tenant_id, conversation_id, user_id, NOW,
+        )  # fmt: skip
+        await connection.execute(
+            "INSERT INTO messaging.correspondent (tenant_id, user_id) VALUES ($1, $2)", shop.tenant_id, user_id
+        )
+    said = (
+        (question_id, buyer_id, "buyer", "Does it shine?", "reported"),
+        (answer_id, seller_id, "staff", "No.", "clear"),
+    )
+    for position, (id_, sender_id, side, body, moderation) in enumerate(said, start=1):
+        await connection.execute(
+            "INSERT INTO messaging.message (id, tenant_id, conversation_id, sender_id, side, client_id, body, position,"
+            " state, moderation, sent_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 'sent', $9, $10)",
+            id_, shop.tenant_id, conversation_id, sender_id, side, f"c-{position}", body, position, moderation, NOW,
+        )  # fmt: skip
+    await connection.execute(
+        "INSERT INTO messaging.attachment (id, tenant_id, version, conversation_id, uploader_id, name, state, content_type,"
+        " size_bytes, requested_at) VALUES ($1, $2, 1, $3, $4, 'a.pdf', 'uploaded', 'application/pdf', 9, $5)",
+        attachment_id, shop.tenant_id, conversation_id, buyer_id, NOW,
+    )  # fmt: skip

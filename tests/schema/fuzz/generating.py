@@ -24,6 +24,7 @@ MEASURED = {
     ("CartShare", "token"): "random",
     ("Payment", "reference"): "the bank's own, random",
     ("Refund", "reference"): "the bank's own, random",
+    ("AttachmentUpload", "url"): "signed, with the moment of it inside",
 }
 """What differs between any two executions, and why; everything else is compared."""
 FINDING = ({"id", "slug", "sku"}, {"id", "slug"}, {"id", "code"}, {"id", "number"}, {"id", "token"})
@@ -60,6 +61,9 @@ MEANT_BY_ARGUMENT = {
     "categoryIds": ("category",),
     "customerIds": ("user",),
     "hours": (),
+    "conversationId": ("conversation",),
+    "upTo": ("message",),
+    "attachmentIds": ("attachment",),
 }
 MEANT_BY_FIELD = (
     ("paymentmethod", "method"),
@@ -89,6 +93,8 @@ MEANT_BY_FIELD = (
     ("batch", "batch"),
     ("import", "import"),
     ("letter", "letter"),
+    ("message", "message"),
+    ("conversation", "conversation"),
     ("user", "user"),
 )
 STRINGS: dict[str, list[Any]] = {

@@ -106,6 +106,9 @@ KINDS = {
             "rule": "pricing.pricing_rule",
             "rate": "tax.tax_rate",
             "holiday": "tax.holiday",
+            "conversation": "messaging.conversation",
+            "message": "messaging.message",
+            "attachment": "messaging.attachment",
         }.items()
     },
     "cartLine": "SELECT (jsonb_array_elements(lines) ->> 'id')::uuid AS id FROM orders.cart WHERE tenant_id = $1 ORDER BY 1",
