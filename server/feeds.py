@@ -69,8 +69,11 @@ class Member:
             while self._events and self._events[0][0] <= self._known:
                 self._events.popleft()
 
-    def offer(self, event: TopicEvent, body: bytes) -> None:
-        """Take a written response, at once or later; who may not see it any more is told so and gets nothing more."""
+    def offer(self, event: TopicEvent, body: bytes | None) -> None:
+        """Take a written response, at once or later; who may not see it any more is told so and gets nothing more.
+
+        Of an event that shows nothing there is no response, and it may end a subscription all the same.
+        """
         sequence = event.sequence
         if self._failure is not None or (sequence is not None and sequence <= self._known):
             return
@@ -80,6 +83,8 @@ class Member:
                 self._feed.allows(event)
         except DomainError as refusal:
             self.fail(refusal)
+            return
+        if body is None:
             return
         if self._waits and self._sink is not None and self._sink.push(body):
             if sequence is not None:
@@ -182,15 +187,14 @@ class Group:
             events, self._signals = list(self._signals.values()), {}
         try:
             bodies = await self._written(events)
-        except Exception as error:
+        except Exception:
             log.exception("feeds.event_failed", topics=list(self._feed.topics))
             bodies = [None] * len(events)
-            if durable and not isinstance(error, asyncio.CancelledError):
+            if durable:
                 for member in self.members:
                     member.fall_behind()
         for event, body in zip(events, bodies, strict=True):
-            if body is not None:
-                await self._offer(event, body)
+            await self._offer(event, body)
             if durable:
                 self._events.popleft()
 
@@ -200,7 +204,7 @@ class Group:
             values = await self._feed.values(context, events)
             return [None if value is None else await self._execute(context, value) for value in values]
 
-    async def _offer(self, event: TopicEvent, body: bytes) -> None:
+    async def _offer(self, event: TopicEvent, body: bytes | None) -> None:
         for number, member in enumerate(list(self.members), 1):
             member.offer(event, body)
             if number % FAIR_SHARE == 0:
