@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from data.bus import RedisBus, connect
 from data.import_files import FolderImportFiles
+from domain.live import StreamingPlatform
 from domain.platform import HealthReads
 from domain.processes.paying import hear_provider
 from domain.search import IndexState, SearchEngine
@@ -27,6 +28,8 @@ from server.edge.settings import EdgeSettings
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
 from server.examples import EXAMPLES
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
+from server.live import PATH as STREAM_HOOK_PATH
+from server.live import stream_hook
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
@@ -56,9 +59,10 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         *parts.graph("/graphql", contexts),
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
+        stream_hook(lambda: sessions.services.by_port[StreamingPlatform] if sessions.services else None),
         Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
     ]
-    names = {"/graphql": "graphql", UPLOAD_PATH: "upload"} | {
+    names = {"/graphql": "graphql", UPLOAD_PATH: "upload", STREAM_HOOK_PATH: "stream_hook"} | {
         SUBGRAPH_PATH.format(context=each): f"subgraph_{each}" for each in contexts
     }
     app = Starlette(

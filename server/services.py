@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
 from data.bus import channel_of, connect
@@ -14,6 +15,7 @@ from data.encryption import AesCipher
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
 from data.inventory import GroupedStockDesk
+from data.live import SqlRoomBooks
 from data.passwords import Argon2Hasher
 from data.sagas import SagaHolds
 from data.search import BufferedSearchLog, PostgresTextSearch
@@ -24,6 +26,7 @@ from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
+from domain.live import LiveReads, LiveRooms, StreamingPlatform
 from domain.orders import OrderFeed
 from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes.importing import ImportFiles, ImportMaps
@@ -35,6 +38,7 @@ from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.importer import OurMaps
+from server.live import EmbeddedStreaming
 from server.payments import Payments, PaymentSettings, open_payments
 from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
 from server.payments.webhooks import WebhookReceiver
@@ -43,6 +47,7 @@ from server.settings import Settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
 from subscriptions.hub import RedisHub
+from subscriptions.live import RedisLiveRooms
 from subscriptions.orders import RedisOrderFeed
 from subscriptions.presence import RedisPresence
 
@@ -143,13 +148,15 @@ async def open_services(
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),
             StockDesk: GroupedStockDesk(database),
+            StreamingPlatform: _streaming(settings, database),
         }
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
             by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
             hub = await stack.enter_async_context(RedisHub(redis, SqlTopicLog(database), channel_of("agora")))
             presence = await stack.enter_async_context(RedisPresence(redis))
-            by_port |= {TopicHub: hub, Signals: hub, Presence: presence}
+            rooms = await stack.enter_async_context(RedisLiveRooms(redis, presence, hub, SqlRoomBooks(database)))
+            by_port |= {TopicHub: hub, Signals: hub, Presence: rooms, LiveRooms: rooms}
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.
@@ -170,6 +177,18 @@ async def open_services(
             webhooks=payments.receivers,
             by_port=by_port,
         )
+
+
+def _streaming(settings: Settings, database: Database) -> EmbeddedStreaming:
+    async def is_open(tenant_id: UUID | None, session_id: UUID, preparation_id: UUID | None) -> bool:
+        reads = database.system_reads() if tenant_id is None else database.reads(tenant_id)
+        try:
+            return await reads.port(LiveReads).stream_is_open(session_id, preparation_id)
+        finally:
+            await reads.close()
+
+    secret = settings.derive_key("live streams")
+    return EmbeddedStreaming(secret, settings.live_ingest_url, settings.live_playback_url, is_open)
 
 
 def _revocations_of(database: Database) -> Any:

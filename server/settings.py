@@ -88,6 +88,9 @@ class Settings(BaseSettings):
     )
     sandbox: bool | None = Field(None, description="a payment provider to try out, at /sandbox; unset: in development")
 
+    live_ingest_url: str = Field("rtmp://localhost:1935/live", description="where hosts send live streams to, by RTMP")
+    live_playback_url: str = Field("http://localhost:8888/live", description="where live streams are seen, by HLS")
+
     worker: bool = Field(True, description="serve also runs a worker process")
     demo: bool | None = Field(None, description="load the demo marketplace on first start; unset: only in development")
     read_pool: PositiveInt = Field(8, description="database connections for reads, per process")

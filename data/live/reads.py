@@ -13,7 +13,7 @@ from data.kernel import implements
 from data.live.tables import chat_message, chatter, session, studio, studio_booking
 from data.paging import Listing, equals
 from data.statements import Statement
-from domain.live import LiveReads, LiveSessionFilter
+from domain.live import LiveReads, LiveSessionFilter, LiveSessionStatus
 from domain.paging import Page, PageRequest
 
 _IDS = bindparam("keys", type_=ARRAY(Uuid))
@@ -51,7 +51,7 @@ _preparation = bindparam("preparation_id", type_=Uuid)
 _OPEN = Statement(
     select(session.c.id).where(
         session.c.id == bindparam("session_id", type_=Uuid),
-        session.c.status.in_(["ready", "live"]),
+        or_(session.c.status == LiveSessionStatus.READY, session.c.status == LiveSessionStatus.LIVE),
         or_(_preparation.is_(None), session.c.preparation_id == _preparation),
     )
 )
