@@ -26,7 +26,7 @@ from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
-from domain.live import LiveReads, LiveRooms, StreamingPlatform
+from domain.live import LiveReads, LiveRooms, RoomBooks, StreamingPlatform
 from domain.orders import OrderFeed
 from domain.payments.providers import PaymentProvider, ProviderDirectory
 from domain.processes.importing import ImportFiles, ImportMaps
@@ -148,6 +148,7 @@ async def open_services(
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),
             StockDesk: GroupedStockDesk(database),
+            RoomBooks: SqlRoomBooks(database),
             StreamingPlatform: _streaming(settings, database),
         }
         if settings.redis_url:
@@ -155,7 +156,7 @@ async def open_services(
             by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
             hub = await stack.enter_async_context(RedisHub(redis, SqlTopicLog(database), channel_of("agora")))
             presence = await stack.enter_async_context(RedisPresence(redis))
-            rooms = await stack.enter_async_context(RedisLiveRooms(redis, presence, hub, SqlRoomBooks(database)))
+            rooms = await stack.enter_async_context(RedisLiveRooms(redis, presence, hub, by_port[RoomBooks]))
             by_port |= {TopicHub: hub, Signals: hub, Presence: rooms, LiveRooms: rooms}
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}

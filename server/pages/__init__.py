@@ -1,0 +1,1 @@
+"""Pages that need no build: what the graph can do, for people to try."""
