@@ -2,9 +2,9 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, aclosing
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from typing import Any, Self
 
 from domain.topics import FellBehind, Presence, TopicEvent, TopicHub, sequence_of
 from resolvers.kernel import Context, Feed
@@ -22,13 +22,14 @@ class Queue:
         self._signals: dict[tuple[str, ...], TopicEvent] = {}
         self._overflowed = False
         self._filled = asyncio.Event()
-        self.last = 0
+        self._known = 0
+        self._last = 0
 
     def hear(self, event: TopicEvent) -> None:
-        """Take an event; a row that is full takes no more until the subscriber has been told."""
+        """Take an event that is not known yet; a row that is full takes no more until the subscriber has been told."""
         if event.sequence is None:
             self._signals[tuple(event.topics)] = event
-        elif event.sequence <= self.last:
+        elif event.sequence <= self._known:
             return
         elif len(self._events) < self._limit and not self._overflowed:
             self._events.append(event)
@@ -36,11 +37,13 @@ class Queue:
             self._overflowed = True
         self._filled.set()
 
-    def skip_to(self, sequence: int) -> None:
-        """Forget the events up to a sequence, now and later: they are known."""
-        self.last = sequence
-        while self._events and (self._events[0].sequence or 0) <= sequence:
-            self._events.popleft()
+    def begin(self, seam: int, after: int | None) -> None:
+        """Begin at a seam; who comes with a cursor is given what was before it otherwise, and not again."""
+        self._last = seam
+        if after is not None:
+            self._known = self._last = max(seam, after)
+            while self._events and (self._events[0].sequence or 0) <= self._known:
+                self._events.popleft()
 
     async def take(self) -> list[TopicEvent]:
         """Wait for events and give them, the durable ones first.
@@ -49,15 +52,37 @@ class Queue:
         """
         while not self._events and not self._signals:
             if self._overflowed:
-                raise FellBehind(after=str(self.last))
+                raise FellBehind(after=str(self._last))
             self._filled.clear()
             await self._filled.wait()
-        taken = [self._events.popleft() for _ in range(min(BATCH_EVENTS, len(self._events)))]
-        if taken:
-            self.last = taken[-1].sequence or self.last
-            return taken
-        taken, self._signals = list(self._signals.values()), {}
+        if self._events:
+            taken = [self._events.popleft() for _ in range(min(BATCH_EVENTS, len(self._events)))]
+            self._last = taken[-1].sequence or self._last
+        else:
+            taken, self._signals = list(self._signals.values()), {}
         return taken
+
+
+class FeedStream:
+    """The values of a feed as an asynchronous iterator; who can serve many subscribers at once looks into it instead."""
+
+    def __init__(self, context: Context, feed: Feed) -> None:
+        self.context = context
+        self.feed = feed
+        self._values: AsyncGenerator[Any] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Any:
+        if self._values is None:
+            self._values = follow(self.context, self.feed)
+        return await anext(self._values)
+
+    async def aclose(self) -> None:
+        """Stop following."""
+        if self._values is not None:
+            await self._values.aclose()
 
 
 async def follow(context: Context, feed: Feed) -> AsyncGenerator[Any]:
@@ -67,33 +92,45 @@ async def follow(context: Context, feed: Feed) -> AsyncGenerator[Any]:
     """
     hub, tenant_id, after = context.service(TopicHub), context.require_tenant(), sequence_of(feed.after)
     queue = Queue()
-    async with AsyncExitStack() as stack:
+    async with present(context, feed), AsyncExitStack() as stack:
         stack.callback(await hub.follow(tenant_id, queue, feed.topics, feed.signals))
-        for place, who in feed.while_open:
-            await stack.enter_async_context(context.service(Presence).enter(tenant_id, place, who))
         seam = hub.position
-        if after is not None:
-            queue.skip_to(max(seam, after))
-        for value in await feed.opening(context) if feed.opening else ():
-            yield value
-        await context.forget()
-        if after is not None:
-            async for events in hub.missed(tenant_id, feed.topics, after, seam):
-                async with aclosing(_values(context, feed, events)) as values:
-                    async for value in values:
-                        yield value
+        queue.begin(seam, after)
+        async with aclosing(past(context, feed, after, seam)) as values:
+            async for value in values:
+                yield value
         while True:
-            async with aclosing(_values(context, feed, await queue.take())) as values:
-                async for value in values:
-                    yield value
+            for value in await shown(context, feed, await queue.take()):
+                yield value
             if feed.interval_seconds:
                 await asyncio.sleep(feed.interval_seconds)
 
 
-async def _values(context: Context, feed: Feed, events: list[TopicEvent]) -> AsyncGenerator[Any]:
-    for event in events:
-        if feed.allows:
-            feed.allows(event)
-    for value in await feed.values(context, events):
-        if value is not None:
+@asynccontextmanager
+async def present(context: Context, feed: Feed) -> AsyncIterator[None]:
+    """Count the subscriber as present where the feed says so."""
+    async with AsyncExitStack() as stack:
+        for place, who in feed.while_open:
+            presence = context.service(Presence)
+            await stack.enter_async_context(presence.enter(context.require_tenant(), place, who))
+        yield
+
+
+async def past(context: Context, feed: Feed, after: int | None, seam: int) -> AsyncGenerator[Any]:
+    """Give what is shown at first, and what happened between a cursor and the seam where the present begins."""
+    if feed.opening:
+        for value in await feed.opening(context):
             yield value
+        await context.forget()
+    if after is not None:
+        async for events in context.service(TopicHub).missed(context.require_tenant(), feed.topics, after, seam):
+            for value in await shown(context, feed, events):
+                yield value
+
+
+async def shown(context: Context, feed: Feed, events: list[TopicEvent]) -> list[Any]:
+    """Give the values of events that the subscriber may see."""
+    if feed.allows:
+        for event in events:
+            feed.allows(event)
+    return [value for value in await feed.values(context, events) if value is not None]

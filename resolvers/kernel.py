@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from inspect import signature
@@ -34,6 +35,14 @@ async def _still_good() -> None:
     """Let a context without credentials go on."""
 
 
+def _nobody() -> AbstractAsyncContextManager["Context"]:
+    raise RuntimeError("nothing is shared here")
+
+
+def _valid() -> None:
+    """Let a context without credentials go on, without waiting for what is known of them."""
+
+
 @dataclass(eq=False, kw_only=True)
 class Context:
     """What every resolver gets. Loaders and reads live as long as the operation, never longer."""
@@ -48,6 +57,8 @@ class Context:
     user_agent: str | None = None
     correlation_id: str = field(default_factory=lambda: str(uuid7()))
     recheck: Callable[[], Awaitable[None]] = field(default=_still_good, repr=False)
+    require_valid: Callable[[], None] = field(default=_valid, repr=False)
+    as_nobody: Callable[[], AbstractAsyncContextManager["Context"]] = field(default=_nobody, repr=False)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     _loaders: dict[tuple[Bulk, tuple[tuple[str, Any], ...]], DataLoader[Any, Any]] = field(
         default_factory=dict, repr=False

@@ -2,7 +2,6 @@
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from decimal import Decimal as DecimalNumber
 from functools import cache, lru_cache
@@ -28,7 +27,7 @@ from domain.kernel import (
 from domain.money import Money as Amount
 from domain.money import decimal_text
 from domain.paging import DEFAULT_PAGE, PageRequest
-from resolvers.following import follow
+from resolvers.following import FeedStream
 from resolvers.kernel import Context, Feed
 from schema.inputs import argument_of, sentence_of, to_domain
 from schema.scalars import SCALARS, BigInt
@@ -179,10 +178,8 @@ def feed(function: Callable[..., Awaitable[Feed]], returns: Any, *, who: Visibil
 
     async def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:  # noqa: ARG001 — see `query`.
         who(info.context)
-        opened = await function(info.context, **{name: to_domain(value) for name, value in arguments.items()})
-        async with aclosing(follow(info.context, opened)) as values:
-            async for value in values:
-                yield value
+        given = {name: to_domain(value) for name, value in arguments.items()}
+        return FeedStream(info.context, await function(info.context, **given))
 
     _sign(resolve, _arguments(function, fixed=1), AsyncGenerator[returns, None])
     return strawberry.subscription(resolver=resolve, metadata={VISIBILITY: who}, **options)

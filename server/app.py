@@ -24,9 +24,10 @@ from server.edge.drain import Drain
 from server.edge.limits import Limits as DocumentLimits
 from server.edge.rate_limit import NoRateLimiter, RateLimiter, ValkeyRateLimiter
 from server.edge.routes import create_edge, edge_middleware
-from server.edge.settings import EdgeSettings
+from server.edge.settings import EdgeSettings, SocketLimits
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
 from server.examples import EXAMPLES
+from server.feeds import GraphExecutor
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
 from server.live import PATH as STREAM_HOOK_PATH
 from server.live import stream_hook
@@ -35,7 +36,7 @@ from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, webhook_route
 from server.services import key_ring, open_services
-from server.sessions import GraphExecutor, Sessions
+from server.sessions import Sessions
 from server.settings import Settings
 from server.tokens import JWKS_PATH, jwks_endpoint
 from server.uploads import PATH as UPLOAD_PATH
@@ -148,6 +149,10 @@ def _edge_settings(settings: Settings) -> EdgeSettings:
         max_body_bytes=settings.max_body_bytes,
         execution_timeout_seconds=settings.deadline_seconds + 1,
         allowed_origins=settings.allowed_origins,
+        sockets=SocketLimits(
+            connections_per_principal=settings.connections_per_caller,
+            connections_per_address=settings.connections_per_address,
+        ),
         introspection=settings.allows("introspection"),
         suggestions=not settings.production,
         explorer=settings.allows("explorer"),

@@ -124,9 +124,20 @@ class Authenticator:
 
         Raises: Unauthenticated.
         """
+        await self._revocations.refresh()
+        self.require_valid(verified)
+
+    async def refresh(self) -> None:
+        """Learn which sessions have ended, for `require_valid`."""
+        await self._revocations.refresh()
+
+    def require_valid(self, verified: VerifiedToken) -> None:
+        """Make sure that a token is good as far as is known.
+
+        Raises: Unauthenticated.
+        """
         if not self._clock() < verified.expires_at:
             raise Unauthenticated(reason="the access token has expired")
-        await self._revocations.refresh()
         if self._revocations.covers(verified):
             raise Unauthenticated(reason="the session has ended, or its rights have changed; refresh the access token")
 

@@ -52,6 +52,15 @@ class Metrics:
         self.backlog = Gauge(
             "agora_bus_backlog", "Events that a consumer has not finished.", ["consumer"], registry=own
         )
+        self.followers = Gauge(
+            "agora_topic_followers", "Subscriptions and groups of them that follow topics.", registry=own
+        )
+        self.fell_behind = Counter(
+            "agora_subscriptions_fell_behind_total", "Subscriptions ended because their client was slow.", registry=own
+        )
+        self.topic_lag = Histogram(
+            "agora_topic_lag_seconds", "Age of a durable event when its followers heard it.", buckets=FAST, registry=own
+        )
         self.dead_letters = Gauge("agora_dead_letters", "Events that were given up.", registry=own)
 
     def relayed(self, progress: Progress) -> None:
@@ -68,6 +77,10 @@ class Metrics:
         """Count a GraphQL operation: query, mutation or subscription; ok, refused or failed."""
         self.operations.labels(kind, outcome).inc()
         self.operation_seconds.labels(kind).observe(seconds)
+
+    def heard(self, age_seconds: float) -> None:
+        """Note how old an event was when its followers heard of it: what holds back those who publish shows here."""
+        self.topic_lag.observe(max(age_seconds, 0.0))
 
     def backlogs(self, backlogs: list[Backlog]) -> None:
         """Set how far the consumers are behind."""

@@ -39,6 +39,7 @@ from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.importer import OurMaps
 from server.live import EmbeddedStreaming
+from server.metrics import METRICS
 from server.payments import Payments, PaymentSettings, open_payments
 from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
 from server.payments.webhooks import WebhookReceiver
@@ -154,7 +155,10 @@ async def open_services(
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
             by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
-            hub = await stack.enter_async_context(RedisHub(redis, SqlTopicLog(database), channel_of("agora")))
+            hub = await stack.enter_async_context(
+                RedisHub(redis, SqlTopicLog(database), channel_of("agora"), observe=METRICS.heard)
+            )
+            METRICS.followers.set_function(hub.followers)
             presence = await stack.enter_async_context(RedisPresence(redis))
             rooms = await stack.enter_async_context(RedisLiveRooms(redis, presence, hub, by_port[RoomBooks]))
             by_port |= {TopicHub: hub, Signals: hub, Presence: rooms, LiveRooms: rooms}

@@ -1,6 +1,6 @@
 """From a connection to the context of an operation: tenant, principal, language, and the ways to read and to change."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -9,8 +9,8 @@ from starlette.requests import HTTPConnection
 
 from domain.kernel import NOBODY, Principal
 from resolvers.kernel import Context
-from server.edge.executor import Bucket, Operation, Result
-from server.edge.strawberry_executor import StrawberryExecutor
+from server.edge.executor import Bucket, Operation
+from server.edge.socket_limits import ADDRESS
 from server.services import Services
 from server.settings import Settings
 from server.tenant import HEADER, ResolvedTenant
@@ -35,7 +35,7 @@ class GraphSession:
 
     @property
     def principal(self) -> str:
-        return f"user:{self.caller.user_id}" if self.caller.user_id else f"address:{self.address}"
+        return f"user:{self.caller.user_id}" if self.caller.user_id else f"{ADDRESS}{self.address}"
 
     @property
     def expires_at(self) -> float | None:
@@ -58,6 +58,25 @@ class GraphSession:
                 user_agent=self.user_agent,
                 correlation_id=correlation_id,
                 recheck=self._recheck,
+                require_valid=self._require_valid,
+                as_nobody=self._as_nobody,
+            )
+        finally:
+            await reads.end()
+
+    @asynccontextmanager
+    async def _as_nobody(self) -> AsyncIterator[Context]:
+        """Open a context for what is shown to everybody alike in the same tenant and language."""
+        tenant_id = self.tenant.id if self.tenant else None
+        reads = self.services.database.reads(tenant_id)
+        try:
+            yield Context(
+                reads=reads,
+                transactions=self.services.transactions,
+                services=self.services.by_port,
+                tenant_id=tenant_id,
+                locale=self.locale,
+                recheck=self.services.authenticator.refresh,
             )
         finally:
             await reads.end()
@@ -65,6 +84,10 @@ class GraphSession:
     async def _recheck(self) -> None:
         if self.token is not None:
             await self.services.authenticator.recheck(self.token)
+
+    def _require_valid(self) -> None:
+        if self.token is not None:
+            self.services.authenticator.require_valid(self.token)
 
 
 class Sessions:
@@ -110,17 +133,3 @@ class Sessions:
             share = (settings.rate_limit_capacity * 100, settings.rate_limit_refill * 100)
             buckets.append(Bucket(f"tenant:{tenant.id}", *share))
         return buckets
-
-
-class GraphExecutor(StrawberryExecutor):
-    """Executes on our graph; between two events of a subscription nothing is held, and the token is looked at again."""
-
-    async def subscribe(self, operation: Operation, context: Context) -> AsyncGenerator[Result]:
-        events = super().subscribe(operation, context)
-        try:
-            async for result in events:
-                await context.forget()
-                yield result
-                await context.recheck()
-        finally:
-            await events.aclose()

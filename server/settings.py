@@ -79,6 +79,8 @@ class Settings(BaseSettings):
     explorer: bool | None = Field(None, description="GraphiQL in the browser; unset: only in development")
     trusted_documents: Path | None = Field(None, description="manifest of the documents that alone are executed")
 
+    connections_per_caller: PositiveInt = Field(20, description="sockets and event streams that a user may hold open")
+    connections_per_address: PositiveInt = Field(200, description="the same for all guests of one address")
     rate_limit_capacity: float = Field(0, ge=0, description="cost units that a caller may spend at once; 0: no limit")
     rate_limit_refill: float = Field(500, ge=0, description="cost units that a caller gets back per second")
 

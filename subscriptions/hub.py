@@ -8,7 +8,7 @@ was heard already is not told again. Signals come as they are, from whoever send
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Self
 from uuid import UUID
 
@@ -30,16 +30,29 @@ PAGE = 500
 Place = tuple[UUID, str]
 
 
+def _unobserved(_age_seconds: float) -> None:
+    """Nobody counts."""
+
+
 class RedisHub:
     """Hears for all followers of this process; implements the domain's `TopicHub` and `Signals`.
 
     `channel` is where the relay tells what it has published: a line `<from> <to>`, then an envelope a line.
     """
 
-    def __init__(self, redis: Redis, topic_log: TopicLog, channel: str, namespace: str = "agora") -> None:
+    def __init__(
+        self,
+        redis: Redis,
+        topic_log: TopicLog,
+        channel: str,
+        namespace: str = "agora",
+        *,
+        observe: Callable[[float], None] = _unobserved,
+    ) -> None:
         self._redis = redis
         self._log = topic_log
         self._channel = channel
+        self._observe = observe
         self._prefix = f"{{{namespace}}}:signal:"
         self._followers: dict[Place, dict[int, Follower]] = {}
         self._channels: dict[str, tuple[Place, asyncio.Event]] = {}
@@ -55,6 +68,10 @@ class RedisHub:
         """The sequence up to which durable events have been heard."""
         return self._position
 
+    def followers(self) -> int:
+        """Give how many follow something."""
+        return len({number for followers in self._followers.values() for number in followers})
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -65,8 +82,9 @@ class RedisHub:
                 await task
 
     async def send(self, tenant_id: UUID, topic: str, data: Any) -> None:
-        """Tell whoever follows a topic at this moment."""
-        await self._redis.publish(self._signal_channel((tenant_id, topic)), orjson.dumps(data, default=str))
+        """Tell whoever follows a topic at this moment; while Redis is away that is nobody."""
+        with suppress(RedisError, OSError):
+            await self._redis.publish(self._signal_channel((tenant_id, topic)), orjson.dumps(data, default=str))
 
     async def follow(
         self, tenant_id: UUID, follower: Follower, topics: Sequence[str], signals: Sequence[str] = ()
@@ -143,8 +161,11 @@ class RedisHub:
                     self._position = await self._log.settled()
                     self._ready.set()
                 async with self._redis.pubsub() as ear:
-                    await ear.subscribe(self._channel, *self._channels)
+                    await ear.subscribe(self._channel)
                     self._ear = ear
+                    # Whoever comes from now on subscribes for himself; to ask twice does no harm.
+                    if self._channels:
+                        await ear.subscribe(*self._channels)
                     while True:
                         # A blocking read would run into the client's own time limit, as if the server were gone.
                         if message := await ear.get_message(timeout=READ_WAIT_SECONDS):
@@ -196,6 +217,8 @@ class RedisHub:
             told |= self._followers.get((event.tenant_id, topic), {})
         for follower in told.values():
             follower.hear(event)
+        if told and event.occurred_at is not None:
+            self._observe((datetime.now(UTC) - event.occurred_at).total_seconds())
 
     def _hear_signal(self, place: Place, data: bytes) -> None:
         tenant_id, topic = place

@@ -39,14 +39,23 @@ class Result:
     """What an operation, or one event of a subscription, answers.
 
     `executed` is false when nothing ran (a variable could not be coerced): the response then has no `data` entry.
-    `data` is anything that orjson writes; an `orjson.Fragment` is written as it is, so one serialisation of an event
-    can serve many subscribers.
+    `data` is anything that orjson writes. `written` is the whole response where it was written before, as for an event that
+    many subscribers share.
     """
 
     data: Any = None
     errors: Sequence[GraphQLError] = ()
     extensions: Mapping[str, Any] | None = None
     executed: bool = True
+    written: bytes | None = None
+
+
+class Sink(Protocol):
+    """A subscriber's socket, for responses that many subscribers share: they need no task of its own to be sent."""
+
+    def push(self, body: bytes) -> bool:
+        """Send a written response at once; false where the socket takes nothing at the moment, and nothing was sent."""
+        ...
 
 
 class Executor(Protocol):
@@ -61,8 +70,11 @@ class Executor(Protocol):
         """Run a query or a mutation; resolver errors are in the result, never raised."""
         ...
 
-    def subscribe(self, operation: Operation, context: Any) -> AsyncGenerator[Result]:
-        """Yield one result per event; closing the generator closes the source of the events."""
+    def subscribe(self, operation: Operation, context: Any, sink: Sink | None = None) -> AsyncGenerator[Result]:
+        """Yield one result per event; closing the generator closes the source of the events.
+
+        What many subscribers share may go to the sink instead, while the generator waits and nothing is to be sent before.
+        """
         ...
 
 

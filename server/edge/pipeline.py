@@ -11,7 +11,7 @@ import orjson
 from graphql import OperationType
 
 from server.edge.documents import Documents, PreparedOperation
-from server.edge.executor import Executor, Operation, Result, Session
+from server.edge.executor import Executor, Operation, Result, Session, Sink
 from server.edge.masking import formatted_error, internal_error
 from server.edge.params import GraphQLParams
 from server.edge.rate_limit import RateLimiter
@@ -162,8 +162,12 @@ class Pipeline:
                 raise DeadlineExceeded(f"The operation took longer than {self._timeout_seconds:g} s.") from None
             raise
 
-    async def stream(self, admitted: Admitted, session: Session, correlation_id: str) -> AsyncGenerator[Response]:
+    async def stream(
+        self, admitted: Admitted, session: Session, correlation_id: str, sink: Sink | None = None
+    ) -> AsyncGenerator[Response]:
         """Run any operation as a stream of responses; a request error is its only response.
+
+        Responses that many subscribers share may go to the sink instead, in their place among the others.
 
         Raises: RateLimited, DeadlineExceeded.
         """
@@ -172,15 +176,17 @@ class Pipeline:
             return
         with _Observation(self._observe, admitted.operation.kind.value) as observation:
             await self._limiter.charge(session.buckets, admitted.requested_cost)
-            async with aclosing(self._events(admitted, session, correlation_id)) as results:
+            async with aclosing(self._events(admitted, session, correlation_id, sink)) as results:
                 async for result in results:
                     observation.see(result)
                     yield self._written(admitted, result, correlation_id, None)
 
-    async def _events(self, admitted: Admitted, session: Session, correlation_id: str) -> AsyncGenerator[Result]:
+    async def _events(
+        self, admitted: Admitted, session: Session, correlation_id: str, sink: Sink | None
+    ) -> AsyncGenerator[Result]:
         async with (
             session.context(admitted.operation, correlation_id) as context,
-            aclosing(self._executor.subscribe(admitted.operation, context)) as results,
+            aclosing(self._executor.subscribe(admitted.operation, context, sink)) as results,
         ):
             sent = 0
             async for result in results:
@@ -197,10 +203,12 @@ class Pipeline:
         return self._written(admitted, result, correlation_id, actual)
 
     def _written(self, admitted: Admitted, result: Result, correlation_id: str, actual: float | None) -> Response:
+        if result.written is not None:
+            return Response(result.written, result.executed)
         extensions = dict(result.extensions or {})
         if admitted.report:
             extensions["cost"] = {"requested": admitted.requested_cost, "actual": actual}
-        return Response(_write(result, extensions, correlation_id), result.executed)
+        return Response(write_result(result, extensions, correlation_id), result.executed)
 
     def priced(self, admitted: Admitted) -> bytes:
         """Write what an operation would cost, for a client that asked for nothing else."""
@@ -213,7 +221,8 @@ def _refuse_kind(kind: OperationType) -> None:
     raise OperationNotAllowed(f"A {kind.value} cannot be sent this way.")
 
 
-def _write(result: Result, extensions: Mapping[str, Any], correlation_id: str) -> bytes:
+def write_result(result: Result, extensions: Mapping[str, Any], correlation_id: str) -> bytes:
+    """Write the response of an operation or of an event."""
     errors = [formatted_error(error, correlation_id) for error in result.errors]
     response: dict[str, Any] = {}
     try:

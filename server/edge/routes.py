@@ -64,7 +64,7 @@ def create_edge(
         settings.execution_timeout_seconds,
         observe or (lambda _kind, _outcome, _seconds: None),
     )
-    tickets = Tickets(settings.sockets.connections_per_principal)
+    tickets = Tickets(settings.sockets.connections_per_principal, settings.sockets.connections_per_address)
     page = explorer_page(settings) if settings.explorer else None
     routes: list[BaseRoute] = [
         Route(settings.path, GraphQLHTTP(settings, pipeline, sessions, drain, tickets, page)),

@@ -27,6 +27,7 @@ class SocketLimits:
     message_burst: int = 100
     operations_per_connection: int = 50
     connections_per_principal: int = 20
+    connections_per_address: int = 200
     send_timeout_seconds: float = 30.0
 
 

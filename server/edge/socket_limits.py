@@ -7,6 +7,9 @@ from contextlib import contextmanager
 
 from server.edge.refusal import TransportRefusal
 
+ADDRESS = "address:"
+"""What the key of a guest begins with."""
+
 
 class MessageBudget:
     """A token bucket for incoming messages, refilled per second."""
@@ -35,10 +38,14 @@ class TooManyConnections(TransportRefusal):
 
 
 class Tickets:
-    """Counts the open sockets and event streams of each principal in this process."""
+    """Counts the open sockets and event streams of each principal in this process.
 
-    def __init__(self, per_principal: int) -> None:
+    Guests are counted by their address, and one address may be that of many people.
+    """
+
+    def __init__(self, per_principal: int, per_address: int | None = None) -> None:
         self._per_principal = per_principal
+        self._per_address = per_address or per_principal
         self._held: Counter[str] = Counter()
 
     @contextmanager
@@ -48,9 +55,8 @@ class Tickets:
         Raises: TooManyConnections.
         """
         if not self.take(principal):
-            raise TooManyConnections(
-                f"At most {self._per_principal} connections may be open.", limit=self._per_principal
-            )
+            limit = self._limit(principal)
+            raise TooManyConnections(f"At most {limit} connections may be open.", limit=limit)
         try:
             yield
         finally:
@@ -58,10 +64,13 @@ class Tickets:
 
     def take(self, principal: str) -> bool:
         """Count a connection; false when the principal holds as many as it may."""
-        if self._held[principal] >= self._per_principal:
+        if self._held[principal] >= self._limit(principal):
             return False
         self._held[principal] += 1
         return True
+
+    def _limit(self, principal: str) -> int:
+        return self._per_address if principal.startswith(ADDRESS) else self._per_principal
 
     def give_back(self, principal: str) -> None:
         self._held[principal] -= 1

@@ -1,7 +1,7 @@
 """Executes operations on any `strawberry.Schema`, whatever executor it was given."""
 
 import logging
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, Iterator, Sequence
 from inspect import isawaitable
 from typing import Any, cast
 
@@ -11,17 +11,18 @@ from graphql import (
     ExecutionResult,
     GraphQLError,
     GraphQLSchema,
+    create_source_event_stream,
     execute,
     specified_rules,
-    subscribe,
     validate,
 )
+from graphql.execution import map_source_to_response_event
 from strawberry.execution.is_awaitable import optimized_is_awaitable
 from strawberry.extensions import SchemaExtension
 from strawberry.schema.validation_rules.maybe_null import MaybeNullValidationRule
 from strawberry.schema.validation_rules.one_of import OneOfInputValidationRule
 
-from server.edge.executor import Document, Operation, Result
+from server.edge.executor import Document, Operation, Result, Sink
 
 _ADMITTED = "agora.admittedDocument"
 _RULES = (*specified_rules, MaybeNullValidationRule, OneOfInputValidationRule)
@@ -69,27 +70,43 @@ class StrawberryExecutor:
         """Run a query or a mutation."""
         if self._is_extended:
             source = operation.document.source
-            return _result(await self._strawberry.execute(source, **_arguments(operation, context)))
+            return to_result(await self._strawberry.execute(source, **_arguments(operation, context)))
         result = execute(self.schema, operation.document.ast, **self._core_arguments(operation, context))
-        return _result(await result if isawaitable(result) else result)
+        return to_result(await result if isawaitable(result) else result)
 
-    async def subscribe(self, operation: Operation, context: Any) -> AsyncGenerator[Result]:
+    async def subscribe(self, operation: Operation, context: Any, sink: Sink | None = None) -> AsyncGenerator[Result]:
         """Yield one result per event."""
+        del sink  # Here every subscriber's events are executed for itself.
         events = await self._events(operation, context)
         if isinstance(events, ExecutionResult):
-            yield _result(events)
+            yield to_result(events)
             return
         try:
             async for event in events:
-                yield _result(event)
+                yield to_result(event)
         finally:
             await events.aclose()
 
     async def _events(self, operation: Operation, context: Any) -> Any:
         if self._is_extended:
             return await self._strawberry.subscribe(operation.document.source, **_arguments(operation, context))
-        events = subscribe(self.schema, operation.document.ast, **self._core_arguments(operation, context))
-        return await events if isawaitable(events) else events
+        opened = await self.open(operation, context)
+        return opened if isinstance(opened, ExecutionResult) else map_source_to_response_event(*opened)
+
+    async def open(self, operation: Operation, context: Any) -> ExecutionResult | tuple[Any, AsyncIterable[Any]]:
+        """Begin a subscription: graphql-core's executor of its events and their source, or the errors instead."""
+        made = self.executor(operation, context)
+        if isinstance(made, list):
+            return ExecutionResult(None, errors=made)
+        source = create_source_event_stream(made)
+        opened = await source if isawaitable(source) else source
+        return opened if isinstance(opened, ExecutionResult) else (made, opened)
+
+    def executor(self, operation: Operation, context: Any) -> Any:
+        """Build graphql-core's executor of an operation, or the list of errors for which there is none."""
+        arguments = self._core_arguments(operation, context)
+        arguments["raw_variable_values"] = arguments.pop("variable_values")
+        return arguments.pop("executor_class").build(self.schema, operation.document.ast, **arguments)
 
     def _core_arguments(self, operation: Operation, context: Any) -> dict[str, Any]:
         return {
@@ -112,7 +129,7 @@ def _arguments(operation: Operation, context: Any) -> dict[str, Any]:
     }
 
 
-def _result(result: Any) -> Result:
+def to_result(result: Any) -> Result:
     """Convert a result; graphql-core tells request errors from a nulled response by their missing path only."""
     errors = result.errors or ()
     executed = result.data is not None or any(error.path is not None for error in errors)

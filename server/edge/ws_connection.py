@@ -4,7 +4,7 @@ Source: the GraphQL over WebSocket protocol of the npm package graphql-ws.
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import aclosing, nullcontext
 from enum import IntEnum
 from typing import Any
@@ -21,6 +21,7 @@ from server.edge.masking import errors_of, internal_error, refusal_or_none
 from server.edge.params import GraphQLParams
 from server.edge.pipeline import ANY_KIND, Pipeline
 from server.edge.refusal import Refusal
+from server.edge.serving import SEND_NOW
 from server.edge.sessions import Sessions
 from server.edge.settings import SocketLimits
 from server.edge.socket_limits import MessageBudget, Tickets, unix_now
@@ -34,6 +35,7 @@ from server.edge.ws_messages import (
     Subscribe,
     complete_message,
     error_message,
+    next_head,
     next_message,
     pong,
     read_message,
@@ -66,6 +68,18 @@ class TooManyOperations(Refusal):
 
 class ShuttingDown(Refusal):
     """The server takes no new operations: connect again."""
+
+
+class FrameSink:
+    """Sends the responses of one operation straight to the socket."""
+
+    def __init__(self, identity: str, send_now: Callable[[bytes], bool]) -> None:
+        self._head = next_head(identity)
+        self._send_now = send_now
+
+    def push(self, body: bytes) -> bool:
+        """Send a `next`; false where the socket takes nothing at the moment."""
+        return self._send_now(self._head + body + b"}")
 
 
 class Connection:
@@ -208,8 +222,10 @@ class Connection:
     async def _stream(self, identity: str, params: GraphQLParams, session: Session, correlation: str) -> None:
         admitted = self._pipeline.admit(params, ANY_KIND)
         subscription = admitted.operation.kind is OperationType.SUBSCRIPTION
+        send_now = self._http.scope.get("extensions", {}).get(SEND_NOW)
+        sink = FrameSink(identity, send_now) if subscription and send_now else None
         with nullcontext() if subscription else self._drain:
-            async with aclosing(self._pipeline.stream(admitted, session, correlation)) as responses:
+            async with aclosing(self._pipeline.stream(admitted, session, correlation, sink)) as responses:
                 async for response in responses:
                     if not response.executed:
                         errors = orjson.dumps(orjson.loads(response.body)["errors"])

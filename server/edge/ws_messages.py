@@ -111,7 +111,12 @@ def pong(payload: dict[str, Any] | None) -> str:
 
 
 def next_message(identity: str, body: bytes) -> str:
-    return f'{{"id":{_quoted(identity)},"type":"next","payload":{body.decode()}}}'
+    return (next_head(identity) + body + b"}").decode()
+
+
+def next_head(identity: str) -> bytes:
+    """Write a `next` up to its payload; a closing brace ends it."""
+    return b'{"id":' + orjson.dumps(identity) + b',"type":"next","payload":'
 
 
 def error_message(identity: str, errors: bytes) -> str:

@@ -100,7 +100,7 @@ class TestEventStream:
         await closed()
 
     async def test_counts_the_streams_of_a_principal(self, serve):
-        settings = EdgeSettings(sockets=SocketLimits(connections_per_principal=1))
+        settings = EdgeSettings(sockets=SocketLimits(connections_per_principal=1, connections_per_address=1))
         with serve(shop_app(settings)) as server, pytest.raises(asyncio.TimeoutError):
             async with asyncio.timeout(1):
                 await asyncio.gather(

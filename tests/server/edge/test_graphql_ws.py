@@ -319,7 +319,7 @@ class TestSessions:
         await eventually(lambda: watch.open == 0)
 
     async def test_counts_the_sockets_of_a_principal(self, serve):
-        settings = EdgeSettings(sockets=SocketLimits(connections_per_principal=1))
+        settings = EdgeSettings(sockets=SocketLimits(connections_per_principal=1, connections_per_address=1))
         with serve(shop_app(settings, sessions=Token())) as server:
             init = {"type": "connection_init", "payload": {"token": "good"}}
             async with opened(server.ws, init=False) as first, opened(server.ws, init=False) as second:

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from server.edge.executor import Result
-from server.edge.pipeline import _write
+from server.edge.pipeline import write_result
 from server.edge.settings import EdgeSettings
 
 
@@ -36,7 +36,7 @@ class TestObserver:
 class TestWriting:
     def test_masks_data_that_json_cannot_hold(self):
         with capture_logs() as logs:
-            written = _write(Result({"price": Decimal("1.5")}), {}, "c-1")
+            written = write_result(Result({"price": Decimal("1.5")}), {}, "c-1")
         assert b"Internal error" in written
         assert [log["correlation_id"] for log in logs] == ["c-1"]
 
