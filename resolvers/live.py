@@ -1,6 +1,5 @@
 """Verbs of live commerce."""
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,7 +8,7 @@ from uuid import UUID
 
 from domain import live
 from domain.codec import fingerprint
-from domain.kernel import InvalidInput, InvalidStateTransition, NotFound
+from domain.kernel import InvalidStateTransition, NotFound, uuid7
 from domain.live import (
     ChatPosted,
     LiveReads,
@@ -42,8 +41,6 @@ send_live_chat = transacts(live_chatting.send_live_chat)
 ban_live_viewer = transacts(live.ban_live_viewer)
 end_live_session = transacts(staging.end_live_session)
 cancel_live_session = transacts(staging.cancel_live_session)
-
-_VIEWER = re.compile(r"[A-Za-z0-9_-]{8,64}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,11 +239,11 @@ async def live_session_updated(
     context: Context,
     id: UUID,  # noqa: A002 — see above.
     after: str | None = None,
-    viewer: str | None = None,
 ) -> Feed:
     """Follow how a session stands, and count as one of its viewers meanwhile.
 
-    Guests are told apart by the name that they give themselves, or else by their connections.
+    Guests are told apart by what they follow with: a name among the arguments would keep what all are shown from being
+    made once.
     """
     await _session(context, id)
     board = _Board(id, after)
@@ -257,16 +254,13 @@ async def live_session_updated(
         opening=board.opening,
         after=after,
         shared=True,
-        while_open=[(room_of(id), _viewer(context, viewer))],
+        while_open=[(room_of(id), _viewer(context))],
     )
 
 
-def _viewer(context: Context, name: str | None) -> str:
-    if context.principal.user_id is not None:
-        return f"user:{context.principal.user_id}"
-    if name is not None and not _VIEWER.fullmatch(name):
-        raise InvalidInput(field="viewer", reason="it has 8 to 64 letters, digits, dashes and underscores")
-    return f"guest:{name or context.correlation_id}"
+def _viewer(context: Context) -> str:
+    known = context.principal.user_id
+    return f"user:{known}" if known is not None else f"guest:{uuid7()}"
 
 
 async def live_chat_received(

@@ -32,6 +32,7 @@ from server.health import Check, Health, LiveHealth, Unwell, bus_check, database
 from server.live import PATH as STREAM_HOOK_PATH
 from server.live import stream_hook
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
+from server.pages.studio import studio_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, webhook_route
@@ -61,6 +62,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
         stream_hook(lambda: sessions.services.by_port[StreamingPlatform] if sessions.services else None),
+        *studio_routes(settings.live_playback_url),
         Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
     ]
     names = {"/graphql": "graphql", UPLOAD_PATH: "upload", STREAM_HOOK_PATH: "stream_hook"} | {

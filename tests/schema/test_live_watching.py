@@ -13,7 +13,7 @@ from domain.live import LINES_A_MINUTE, LiveRooms, RoomBooks, RoomPage, ViewerBa
 from domain.topics import TopicHub
 from tests.schema.live_sessions import BAN, CHAT, REACT, STUDIO, Stage, step
 
-UPDATED = """subscription($id: ID!, $viewer: String) { liveSessionUpdated(id: $id, viewer: $viewer) {
+UPDATED = """subscription($id: ID!) { liveSessionUpdated(id: $id) {
   cursor sessionId status viewers salesCount revenue { amountMinor } } }"""
 HEARD = """subscription($id: ID!, $after: String) { liveChatReceived(id: $id, after: $after) {
   cursor message { body authorName isHost } } }"""
@@ -120,7 +120,7 @@ class TestFollowing:
         self, stage: Stage, supergraph: Any
     ) -> None:
         session = await stage.ready()
-        async with stage.following(supergraph, UPDATED, id=session, viewer="guest-0001") as updates:
+        async with stage.following(supergraph, UPDATED, id=session) as updates:
             first = await updates.next()
             assert (first["status"], first["viewers"], first["salesCount"]) == ("READY", 1, 0)
             listening = updates.begin()
@@ -132,9 +132,9 @@ class TestFollowing:
 
     async def test_tells_the_number_of_viewers_as_they_come_and_go(self, stage: Stage, supergraph: Any) -> None:
         session = await stage.on_air()
-        async with stage.following(supergraph, UPDATED, id=session, viewer="guest-0001") as one:
+        async with stage.following(supergraph, UPDATED, id=session) as one:
             assert (await one.next())["viewers"] == 1
-            async with stage.following(supergraph, UPDATED, id=session, viewer="guest-0002") as two:
+            async with stage.following(supergraph, UPDATED, id=session) as two:
                 assert (await two.next())["viewers"] == 2
                 while (await one.next())["viewers"] != 2:
                     pass

@@ -24,8 +24,8 @@ export const say = `mutation($id: ID!, $body: String!) { sendLiveChat(input: { s
 export const react = `mutation($id: ID!, $kind: ReactionKind!) { sendReaction(input: { sessionId: $id, kind: $kind }) {
   __typename ... on LiveReactionSent { kind } ... on Error { code message } } }`;
 
-export const updated = `subscription($id: ID!, $after: String, $viewer: String) {
-  liveSessionUpdated(id: $id, after: $after, viewer: $viewer) {
+export const updated = `subscription($id: ID!, $after: String) {
+  liveSessionUpdated(id: $id, after: $after) {
     cursor status viewers salesCount revenue { amount currency } } }`;
 export const heard = `subscription($id: ID!, $after: String) { liveChatReceived(id: $id, after: $after) {
   cursor message { id authorId authorName isHost body sentAt } } }`;
