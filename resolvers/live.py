@@ -245,7 +245,7 @@ async def live_session_updated(
     Guests are told apart by what they follow with: a name among the arguments would keep what all are shown from being
     made once.
     """
-    await _session(context, id)
+    await _found(context, id)
     board = _Board(id, after)
     return Feed(
         topics=[live.session_topic(id)],
@@ -269,10 +269,11 @@ async def live_chat_received(
     after: str | None = None,
 ) -> Feed:
     """Follow what is written; whoever is excluded hears no more of it."""
-    await _session(context, id)
+    await _found(context, id)
     reader = context.principal.user_id
     if reader is not None and await context.read(LiveReads).is_banned(id, reader):
         raise ViewerBanned(session_id=id)
+    await context.forget()
 
     def allows(event: TopicEvent) -> None:
         if event.name == ViewerWasBanned.name and event.data["user_id"] == str(reader):
@@ -289,7 +290,7 @@ async def pinned_product_changed(
     id: UUID,  # noqa: A002 — see above.
     after: str | None = None,
 ) -> Feed:
-    await _session(context, id)
+    await _found(context, id)
     return _facts(live.pin_topic(id), id, after)
 
 
@@ -298,12 +299,12 @@ async def live_flash_sale(
     id: UUID,  # noqa: A002 — see above.
     after: str | None = None,
 ) -> Feed:
-    await _session(context, id)
+    await _found(context, id)
     return _facts(live.sale_topic(id), id, after)
 
 
 async def live_reactions(context: Context, id: UUID) -> Feed:  # noqa: A002 — see above.
-    await _session(context, id)
+    await _found(context, id)
 
     async def opening(asked: Context) -> Sequence[Told]:
         return [_totals(id, await asked.service(LiveRooms).reactions(asked.require_tenant(), id))]
@@ -336,3 +337,12 @@ async def _session(context: Context, session_id: UUID) -> Any:
     if session is None:
         raise NotFound(kind="LiveSession", id=str(session_id))
     return session
+
+
+async def _found(context: Context, session_id: UUID) -> None:
+    """Look whether there is a session, and let go of what was read: who follows reads what comes later.
+
+    Raises: NotFound.
+    """
+    await _session(context, session_id)
+    await context.forget()

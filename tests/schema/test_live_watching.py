@@ -1,7 +1,6 @@
 """Watching live sessions: chat, reactions, viewers and sales, as they reach those who follow."""
 
 import asyncio
-from collections.abc import AsyncIterator
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +10,7 @@ from sqlalchemy import event
 from domain.kernel import NOBODY, Principal, uuid7
 from domain.live import LINES_A_MINUTE, LiveRooms, RoomBooks, RoomPage, ViewerBanned, pin_topic, sale_topic
 from domain.topics import TopicHub
+from tests.events import eventually
 from tests.schema.live_sessions import BAN, CHAT, REACT, STUDIO, Stage, step
 
 UPDATED = """subscription($id: ID!) { liveSessionUpdated(id: $id) {
@@ -29,11 +29,11 @@ LINES = "query($id: ID!) { liveChat(sessionId: $id) { nodes { body authorName } 
 
 
 @pytest.fixture
-async def stage(graph: Any, services: Any, tenant_id: UUID, admin: Principal, goods: Any) -> AsyncIterator[Stage]:
+async def stage(graph: Any, services: Any, tenant_id: UUID, admin: Principal, goods: Any) -> Stage:
     made = Stage(graph, services, tenant_id, admin, goods)
     made.studio = (await made.ask(STUDIO, name="Red room"))["id"]
     await made.stock(5)
-    yield made
+    return made
 
 
 class TestChat:
@@ -91,7 +91,9 @@ class TestABan:
         for _ in range(2):
             assert (await stage.ask(BAN, id=session, user=str(eve.user_id)))["__typename"] == "LiveSession"
         assert (await stage.ask(CHAT, eve, id=session, body="again"))["__typename"] == "ViewerBanned"
-        banned = "SELECT 1 FROM platform.event_log WHERE tenant_id = platform.tenant_id() AND name = 'live.viewer_banned'"
+        banned = (
+            "SELECT 1 FROM platform.event_log WHERE tenant_id = platform.tenant_id() AND name = 'live.viewer_banned'"
+        )
         assert len(await stage.rows(banned)) == 1
         assert (await stage.ask(BAN, id=session, user=str(stage.host.user_id)))["code"] == "INVALID_INPUT"
 
@@ -158,8 +160,7 @@ class TestFollowing:
             stage.following(supergraph, SALE, id=session) as sales,
         ):
             heard = asyncio.gather(pins.begin(), sales.begin())
-            await asyncio.sleep(0)
-            await _until_followed(stage, session)
+            await eventually(lambda: _are_followed(stage, session))
             await stage.ask(step("pinProduct", f', productId: "{stage.goods.product}"'), id=session)
             item = {"sku": sku, "price": {"amountMinor": 900, "currency": "CAD"}, "stockLimit": 2}
             begun = await stage.ask(START_SALE, input={"sessionId": session, "items": [item], "name": "Last mugs"})
@@ -190,12 +191,10 @@ class TestFollowing:
         assert await rooms.reactions(stage.tenant_id, UUID(session)) == {}
 
 
-async def _until_followed(stage: Stage, session: str) -> None:
-    """Wait until this process hears of the session's pins and sales."""
-    hub: Any = stage.services.by_port[TopicHub]
-    for topic in (pin_topic(session), sale_topic(session)):
-        while (stage.tenant_id, topic) not in hub._followers:
-            await asyncio.sleep(0.01)
+async def _are_followed(stage: Stage, session: str) -> bool:
+    """Say whether this process hears of the session's pins and sales."""
+    followed: Any = stage.services.by_port[TopicHub]._followers
+    return {(stage.tenant_id, topic(session)) for topic in (pin_topic, sale_topic)} <= followed.keys()
 
 
 class TestTheReport:
@@ -226,7 +225,10 @@ class TestAFlashSale:
         ("wrong", "code"),
         [
             ({"durationSeconds": 1}, "INVALID_INPUT"),
-            ({"items": [{"sku": "none", "price": {"amountMinor": 1, "currency": "CAD"}, "stockLimit": 1}]}, "NOT_FOUND"),
+            (
+                {"items": [{"sku": "none", "price": {"amountMinor": 1, "currency": "CAD"}, "stockLimit": 1}]},
+                "NOT_FOUND",
+            ),
             ({"items": []}, "INVALID_INPUT"),
         ],
     )
@@ -250,4 +252,3 @@ class TestAFlashSale:
         await stage.ask(step("endLiveSession"), id=session)
         (sale,) = await stage.rows("SELECT state, live_session_id FROM pricing.flash_sale")
         assert (sale.state, str(sale.live_session_id)) == ("cancelled", session)
-
