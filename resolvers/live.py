@@ -1,7 +1,7 @@
 """Verbs of live commerce."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -10,7 +10,6 @@ from domain import live
 from domain.codec import fingerprint
 from domain.kernel import InvalidStateTransition, NotFound, uuid7
 from domain.live import (
-    ChatPosted,
     LiveReads,
     LiveRooms,
     LiveSessionFilter,
@@ -245,8 +244,11 @@ async def live_session_updated(
     Guests are told apart by what they follow with: a name among the arguments would keep what all are shown from being
     made once.
     """
-    await _found(context, id)
+    session = await _session(context, id)
+    await context.forget()
     board = _Board(id, after)
+    # Whoever runs the session looks at it too, and is no viewer.
+    is_viewer = not runs(context.principal, session.host_id)
     return Feed(
         topics=[live.session_topic(id)],
         signals=[count_signal(id)],
@@ -254,7 +256,7 @@ async def live_session_updated(
         opening=board.opening,
         after=after,
         shared=True,
-        while_open=[(room_of(id), _viewer(context))],
+        while_open=[(room_of(id), _viewer(context))] if is_viewer else (),
     )
 
 
@@ -268,7 +270,7 @@ async def live_chat_received(
     id: UUID,  # noqa: A002 — see above.
     after: str | None = None,
 ) -> Feed:
-    """Follow what is written; whoever is excluded hears no more of it."""
+    """Follow what is written, and who was excluded; whoever that is hears no more."""
     await _found(context, id)
     reader = context.principal.user_id
     if reader is not None and await context.read(LiveReads).is_banned(id, reader):
@@ -279,10 +281,7 @@ async def live_chat_received(
         if event.name == ViewerWasBanned.name and event.data["user_id"] == str(reader):
             raise ViewerBanned(session_id=id)
 
-    async def values(_context: Context, events: Sequence[TopicEvent]) -> Sequence[Told | None]:
-        return [_told(event, id) if event.name == ChatPosted.name else None for event in events]
-
-    return Feed(topics=[live.chat_topic(id)], values=values, after=after, shared=True, allows=allows)
+    return replace(_facts(live.chat_topic(id), id, after), allows=allows)
 
 
 async def pinned_product_changed(

@@ -232,6 +232,8 @@ class LiveSessionUpdated:
 
 def _line(told: Any, _context: Context) -> Any:
     data = told.data
+    if told.name != domain.ChatPosted.name:
+        return None
     return LiveChatMessage(
         id=UUID(data["message_id"]),
         session_id=told.session_id,
@@ -243,13 +245,18 @@ def _line(told: Any, _context: Context) -> Any:
     )
 
 
-@strawberry.type(description="Something was written.")
+@strawberry.type(description="Something was written, or somebody was excluded.")
 class LiveChatReceived:
     __reads__ = (resolvers.Told,)
 
     cursor: str
     session_id: UUID
-    message = computed(_line, LiveChatMessage)
+    message = computed(_line, LiveChatMessage | None)
+    excluded_user_id = computed(
+        lambda told, _context: UUID(told.data["user_id"]) if told.name == domain.ViewerWasBanned.name else None,
+        UUID | None,
+        description="Somebody whose lines are to be shown no more.",
+    )
 
 
 @strawberry.type(description="Another product is in front of everybody, or none.")

@@ -16,7 +16,7 @@ from tests.schema.live_sessions import BAN, CHAT, REACT, STUDIO, Stage, step
 UPDATED = """subscription($id: ID!) { liveSessionUpdated(id: $id) {
   cursor sessionId status viewers salesCount revenue { amountMinor } } }"""
 HEARD = """subscription($id: ID!, $after: String) { liveChatReceived(id: $id, after: $after) {
-  cursor message { body authorName isHost } } }"""
+  cursor excludedUserId message { body authorName isHost } } }"""
 PINNED = "subscription($id: ID!) { pinnedProductChanged(id: $id) { sku product { id name } } }"
 SALE = """subscription($id: ID!) { liveFlashSale(id: $id) {
   isRunning endsAt flashSale { name items { sku stockLimit price { amountMinor } } } } }"""
@@ -109,6 +109,8 @@ class TestABan:
             await stage.ask(BAN, id=session, user=str(eve.user_id))
             with pytest.raises(ViewerBanned):
                 await theirs.next()
+            told = await hers.next()
+            assert (told["message"], told["excludedUserId"]) == (None, str(eve.user_id))
             await stage.ask(CHAT, vera, id=session, body="two")
             assert (await hers.next())["message"]["body"] == "two"
         async with stage.following(supergraph, HEARD, eve, id=session) as again:

@@ -1,9 +1,10 @@
 // What both pages ask the graph.
 
-const PRODUCT = "id sku name brand price { amount currency amountMinor } stock { available }";
+const PRICE = "price { amount currency amountMinor }";
+export const PRODUCT = `id sku name ${PRICE} stock { available } variants { sku name ${PRICE} availability { available } }`;
 export const SALE = `id name endsAt items { sku stockLimit sold price { amount currency amountMinor } }`;
 export const SESSION = `id title description status scheduledFor startedAt endedAt slotEndsAt streamUrl viewerCount salesCount
-  totalRevenue { amount currency } host { id displayName } pinnedProduct { ${PRODUCT} }
+  totalRevenue { amount currency } host { id displayName } pinnedProduct { id }
   products { sku product { ${PRODUCT} } } flashSale { ${SALE} }`;
 const ANSWER = `__typename ... on LiveSession { ${SESSION} } ... on Error { code message }`;
 
@@ -28,9 +29,9 @@ export const updated = `subscription($id: ID!, $after: String) {
   liveSessionUpdated(id: $id, after: $after) {
     cursor status viewers salesCount revenue { amount currency } } }`;
 export const heard = `subscription($id: ID!, $after: String) { liveChatReceived(id: $id, after: $after) {
-  cursor message { id authorId authorName isHost body sentAt } } }`;
+  cursor excludedUserId message { id authorId authorName isHost body sentAt } } }`;
 export const pinned = `subscription($id: ID!, $after: String) { pinnedProductChanged(id: $id, after: $after) {
-  cursor product { ${PRODUCT} } } }`;
+  cursor product { id } } }`;
 export const sales = `subscription($id: ID!, $after: String) { liveFlashSale(id: $id, after: $after) {
   cursor isRunning flashSale { ${SALE} } } }`;
 export const felt = `subscription($id: ID!) { liveReactions(id: $id) { totals { kind count } } }`;

@@ -51,6 +51,18 @@ export function clock(seconds) {
 
 export const FACES = { HEART: "❤️", CLAP: "👏", FIRE: "🔥", LAUGH: "😂", WOW: "😮" };
 
+// A SKU as it is sold: the product itself, or one of its variants.
+export function asSold(sku, product) {
+  const variant = product.variants.find((each) => each.sku === sku);
+  if (!variant) return { id: product.id, sku, name: product.name, price: product.price, available: product.stock?.available ?? 0 };
+  const available = variant.availability?.available ?? 0;
+  return { id: product.id, sku, name: `${product.name}, ${variant.name}`, price: variant.price ?? product.price, available };
+}
+
+export function goodsOf(session) {
+  return session.products.filter((each) => each.product).map((each) => asSold(each.sku, each.product));
+}
+
 const HUES = 8;
 
 // A tile that stands for a picture: its colour follows from the SKU.
@@ -63,7 +75,7 @@ export function tile(product, size = "") {
 export function chatLine(message, tools = null) {
   return h(
     "li",
-    { className: message.isHost ? "line host" : "line" },
+    { className: message.isHost ? "line host" : "line", "data-author": message.authorId },
     h("span", { className: `avatar hue-${[...message.authorName].length % HUES}`, textContent: message.authorName.charAt(0).toUpperCase() }),
     h(
       "div",
@@ -74,6 +86,12 @@ export function chatLine(message, tools = null) {
     ),
     tools,
   );
+}
+
+// Shows what a chat tells: one more line, or no more lines of somebody.
+export function hearChat(list, { message, excludedUserId }, line = chatLine) {
+  if (message) append(list, line(message));
+  for (const each of list.querySelectorAll(".line")) if (excludedUserId && each.dataset.author === excludedUserId) each.remove();
 }
 
 // Adds a line to a chat that stays at its end, unless somebody has scrolled up to read.

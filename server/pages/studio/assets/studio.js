@@ -1,6 +1,6 @@
 // The host's console: choose or announce a session, prepare it, go live, and sell.
 
-import { append, chatLine, clock, doing, FACES, h, money, notice, show, tile } from "./dom.js";
+import { append, asSold, chatLine, clock, doing, FACES, goodsOf, h, hearChat, money, notice, show, tile } from "./dom.js";
 import * as documents from "./documents.js";
 import { Graph } from "./graph.js";
 
@@ -51,8 +51,8 @@ async function choose() {
     ),
     graph.ask("{ studios(first: 50) { nodes { id name location } } }"),
     graph.ask(
-      `query($seller: ID!) { products(filter: { sellerId: $seller, state: ACTIVE }, first: 60) { nodes {
-        sku name price { amount currency } stock { available } } } }`,
+      `query($seller: ID!) { products(filter: { sellerId: $seller, state: ACTIVE }, first: 40) { nodes {
+        ${documents.PRODUCT} } } }`,
       { seller: graph.person.id },
     ),
   ]);
@@ -95,7 +95,8 @@ function pill(status) {
 }
 
 function announcement(studios, goods) {
-  const stocked = goods.filter((each) => each.stock?.available > 0);
+  const skus = goods.flatMap((each) => (each.variants.length ? each.variants.map(({ sku }) => asSold(sku, each)) : asSold(each.sku, each)));
+  const stocked = skus.filter((each) => each.available > 0);
   const form = h(
     "form",
     {
@@ -137,7 +138,7 @@ function announcement(studios, goods) {
             ),
           ),
         )
-      : h("p", { className: "quiet", textContent: "You have no goods in stock under SKUs of their own." }),
+      : h("p", { className: "quiet", textContent: "None of your goods are in stock." }),
     h("button", { className: "primary wide", textContent: "Announce", disabled: !studios.length }),
   );
   return form;
@@ -193,7 +194,7 @@ class Console {
       h("input", { name: "body", maxLength: 300, required: true, placeholder: "Write as the host", autocomplete: "off", "aria-label": "Message" }),
       h("button", { className: "primary", textContent: "Send" }),
     );
-    lines.forEach((each) => this.hear(each));
+    lines.forEach((each) => append(this.chat, this.line(each)));
     show(
       app,
       h("header", { className: "bar" }, h("a", { className: "brand", href: "/studio" }, h("span", { className: "dot" }), "Live studio"), this.bar),
@@ -213,7 +214,7 @@ class Console {
     const told = (refusal) => notice(refusal.message);
     leaving = [
       graph.follow(documents.updated, { id }, (update) => this.update(update), told),
-      graph.follow(documents.heard, { id }, ({ message }) => this.hear(message), told),
+      graph.follow(documents.heard, { id }, (chat) => hearChat(this.chat, chat, (message) => this.line(message)), told),
       graph.follow(documents.felt, { id }, ({ totals }) => this.feel(totals), told),
       graph.follow(documents.sales, { id }, (sale) => this.sell(sale), told),
       graph.follow(documents.pinned, { id }, ({ product }) => this.pinned(product), told),
@@ -233,7 +234,7 @@ class Console {
     this.draw();
   }
 
-  hear(message) {
+  line(message) {
     const ban = message.isHost
       ? null
       : h("button", {
@@ -245,7 +246,7 @@ class Console {
             notice(`${message.authorName} can write no more.`, "good");
           }),
         });
-    append(this.chat, chatLine(message, ban));
+    return chatLine(message, ban);
   }
 
   feel(totals) {
@@ -362,12 +363,12 @@ class Console {
       h(
         "ul",
         { className: "products" },
-        this.session.products.filter((each) => each.product).map(({ product }) =>
+        goodsOf(this.session).map((product) =>
           h(
             "li",
             { className: product.id === shown ? "product pinned" : "product" },
             tile(product),
-            h("div", { className: "product-text" }, h("span", { className: "product-name", textContent: product.name }), h("span", { className: "quiet", textContent: `${money(product.price)} · ${product.stock?.available ?? 0} left` })),
+            h("div", { className: "product-text" }, h("span", { className: "product-name", textContent: product.name }), h("span", { className: "quiet", textContent: `${money(product.price)} · ${product.available} left` })),
             open && h("button", { className: product.id === shown ? "small pinned-button" : "ghost small", textContent: product.id === shown ? "Pinned" : "Pin", onclick: doing(() => pin(product.id === shown ? null : product.id)) }),
           ),
         ),
@@ -376,7 +377,8 @@ class Console {
   }
 
   drawSale() {
-    const { status, flashSale, products } = this.session;
+    const { status, flashSale } = this.session;
+    const goods = goodsOf(this.session);
     this.sale.hidden = status !== "LIVE";
     if (flashSale) {
       this.left = h("strong", { className: "left" });
@@ -384,7 +386,7 @@ class Console {
         this.sale,
         h("div", { className: "row" }, h("h2", { textContent: "Flash sale" }), this.left),
         flashSale.items.map((each) => {
-          const product = products.find((shown) => shown.sku === each.sku)?.product;
+          const product = goods.find((shown) => shown.sku === each.sku);
           return h("div", { className: "product" }, tile(product), h("div", { className: "product-text" }, h("span", { className: "product-name", textContent: product?.name ?? each.sku }), h("span", { className: "quiet", textContent: `${each.stockLimit} at ${money(each.price)}` })));
         }),
       );
@@ -396,7 +398,7 @@ class Console {
       {
         className: "sale-form",
         onsubmit: doing(async () => {
-          const product = products.find((each) => each.sku === form.elements.sku.value).product;
+          const product = goods.find((each) => each.sku === form.elements.sku.value);
           const { amountMinor, currency } = product.price;
           const off = Number(form.elements.off.value);
           this.session = await graph.ask(documents.startSale, {
@@ -409,7 +411,7 @@ class Console {
           this.draw();
         }),
       },
-      h("label", { className: "field grow" }, h("span", { textContent: "Product" }), h("select", { name: "sku" }, products.filter((each) => each.product).map((each) => h("option", { value: each.sku, textContent: each.product.name, selected: each.product.id === this.session.pinnedProduct?.id })))),
+      h("label", { className: "field grow" }, h("span", { textContent: "Product" }), h("select", { name: "sku" }, goods.map((each) => h("option", { value: each.sku, textContent: each.name, selected: each.id === this.session.pinnedProduct?.id })))),
       field("% off", { name: "off", type: "number", min: 1, max: 95, value: 25 }),
       field("Units", { name: "units", type: "number", min: 1, max: 999, value: 5 }),
       field("Minutes", { name: "minutes", type: "number", min: 1, max: 120, value: 10 }),

@@ -1,6 +1,6 @@
 // What viewers see: the stream, the pinned product, the chat, and what everybody feels.
 
-import { append, chatLine, clock, doing, FACES, h, money, notice, show, tile } from "./dom.js";
+import { append, chatLine, clock, doing, FACES, goodsOf, h, hearChat, money, notice, show, tile } from "./dom.js";
 import * as documents from "./documents.js";
 import { Graph } from "./graph.js";
 
@@ -47,7 +47,7 @@ class Watching {
   follow() {
     const told = (refusal) => notice(refusal.message);
     graph.follow(documents.updated, { id }, (update) => this.update(update), told);
-    graph.follow(documents.heard, { id }, ({ message }) => append(this.chat, chatLine(message)), (refusal) => this.excluded(refusal));
+    graph.follow(documents.heard, { id }, (told) => hearChat(this.chat, told), (refusal) => this.excluded(refusal));
     graph.follow(documents.felt, { id }, ({ totals }) => this.feel(totals), told);
     graph.follow(documents.pinned, { id }, ({ product }) => this.pinned(product), told);
     graph.follow(documents.sales, { id }, (sale) => this.sell(sale), told);
@@ -187,7 +187,8 @@ class Watching {
   }
 
   drawOffer() {
-    const product = ["READY", "LIVE"].includes(this.session.status) ? this.session.pinnedProduct : null;
+    const isOpen = ["READY", "LIVE"].includes(this.session.status);
+    const product = isOpen && goodsOf(this.session).find((each) => each.id === this.session.pinnedProduct?.id);
     this.offer.hidden = !product;
     this.left = null;
     if (!product) return;
@@ -256,14 +257,14 @@ class Watching {
   }
 
   drawShelf() {
-    const shown = this.session.products.filter((each) => each.product);
+    const shown = goodsOf(this.session);
     show(
       this.shelf,
       h("h2", { textContent: "In this session" }),
       h(
         "ul",
         { className: "products" },
-        shown.map(({ product }) =>
+        shown.map((product) =>
           h(
             "li",
             { className: product.id === this.session.pinnedProduct?.id ? "product pinned" : "product" },
