@@ -185,6 +185,8 @@ ENTITY_KEYS = {
     ("Cart", "id"): "cart",
     ("DiscountCode", "id"): "discount_code_id",
     ("FlashSale", "id"): "flash_sale",
+    ("LiveSession", "id"): "live_session",
+    ("Studio", "id"): "studio",
     ("Order", "id"): "order",
     ("Order", "orderNumber"): "order_number",
     ("Payment", "id"): "payment",

@@ -29,6 +29,8 @@ FURTHER = {
     ("product.updated", "localization"),
     ("order.created", "orders"),
     ("order.shipped", "orders"),
+    # Live sessions count the orders that were placed in them (§25).
+    ("order.paid", "live"),
 }
 
 WIRED = [(name, source, consumer) for name, source, consumers in MATRIX for consumer in sorted(consumers)]

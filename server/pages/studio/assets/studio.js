@@ -182,7 +182,7 @@ class Console {
     this.sale = h("section", { className: "card" });
     this.report = h("section", { className: "card report", hidden: true });
     this.chat = h("ul", { className: "chat" }, h("li", { className: "empty quiet", textContent: "What viewers write comes here." }));
-    const form = h(
+    const form = (this.compose = h(
       "form",
       {
         className: "compose",
@@ -193,7 +193,7 @@ class Console {
       },
       h("input", { name: "body", maxLength: 300, required: true, placeholder: "Write as the host", autocomplete: "off", "aria-label": "Message" }),
       h("button", { className: "primary", textContent: "Send" }),
-    );
+    ));
     lines.forEach((each) => append(this.chat, this.line(each)));
     show(
       app,
@@ -329,6 +329,7 @@ class Console {
     };
     const [head, text] = texts[status];
     const open = ["READY", "LIVE"].includes(status);
+    this.compose.hidden = !open;
     const keys = h("div", { className: "keys" });
     show(
       this.stage,
@@ -427,7 +428,7 @@ class Console {
       { id: this.id },
     );
     const share = report.conversion === null ? "–" : `${(report.conversion * 100).toFixed(1)} %`;
-    const entry = (label, value) => [h("dt", { textContent: label }), h("dd", { textContent: value })];
+    const entry = (label, value) => h("div", {}, h("dt", { textContent: label }), h("dd", { textContent: value }));
     this.report.hidden = false;
     show(
       this.report,
