@@ -101,7 +101,7 @@ class Stage:
 
     def saga(self, key: str = "once") -> Saga:
         command = StartLiveSession(session_id=self.session.id)
-        return preparation_saga(command, self.host, key, fingerprint(command))
+        return preparation_saga(command, self.now(), key, fingerprint(command))
 
     async def finish(self, saga: Saga) -> Saga:
         """Let a keeper bring a preparation to its end, as if its holder had been silent for long."""
@@ -219,7 +219,7 @@ class TestSales:
         if not backwards:
             await stage.settle()
             assert await stage.status() == ("live", 2, 2260)
-        await stage.shop.transactions.run(cancel_order, CancelOrder(order_id=off.id, reason=None), stage.now())
+        await stage.shop.transactions.run(cancel_order, CancelOrder(id=off.id), stage.now())
         payment = await stage.shop.one("SELECT id FROM payments.payment WHERE order_id = :order", order=kept.id)
         part = RefundPayment(payment_id=payment.id, amount=Money(130, "CAD"))
         await stage.shop.transactions.run(request_refund, part, stage.now())
