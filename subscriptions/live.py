@@ -120,7 +120,8 @@ class RedisLiveRooms:
         for key, room in list(self._rooms.items()):
             await self._add_up(key, room)
             if (room.people or room.feelings_are_new) and await self._leads(key):
-                await self._tell_count(key, room)
+                if room.people:
+                    await self._tell_count(key, room)
                 await self._tell_feelings(key, room)
 
     async def keep(self) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.catalog import Offer, Skus
+from domain.identity.users import Users
 from domain.inventory import (
     InsufficientStock,
     ReleaseStock,
@@ -91,15 +92,17 @@ class CancelLiveSession:
 
 
 async def schedule_live_session(
-    command: ScheduleLiveSession, work: Work, studios: Studios, skus: Skus, sessions: LiveSessions
+    command: ScheduleLiveSession, work: Work, studios: Studios, skus: Skus, users: Users, sessions: LiveSessions
 ) -> LiveSession:
     """Announce a session with goods on sale that the caller may show: own ones, those of one's stores, or any.
 
     Raises: NotFound, InvalidInput, CurrencyMismatch.
     """
     host_id = command.host_id or work.actor.require_user()
-    if host_id != work.actor.user_id and not work.actor.may(MANAGE):
-        raise NotFound(kind="User", id=str(host_id))
+    if host_id != work.actor.user_id:
+        if not work.actor.may(MANAGE):
+            raise NotFound(kind="User", id=str(host_id))
+        await users.get(host_id)
     if not await studios.exists(command.studio_id):
         raise NotFound(kind="Studio", id=str(command.studio_id))
     wanted = list(dict.fromkeys(command.skus))

@@ -234,7 +234,7 @@ class Announce:
 
 
 async def announce_session(
-    command: Announce, work: Work, studios: Studios, skus: Skus, sessions: LiveSessions
+    command: Announce, work: Work, studios: Studios, skus: Skus, users: Users, sessions: LiveSessions
 ) -> list[Aggregate]:
     """Build the studio and announce the session for tomorrow; it can be prepared at any time."""
     studio = await create_studio(
@@ -254,6 +254,7 @@ async def announce_session(
         work,
         studios,
         skus,
+        users,
         sessions,
     )
     return [studio, session]
