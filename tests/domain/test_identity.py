@@ -313,6 +313,7 @@ class TestRoles:
         own = RoleDefinition(tenant_id=TENANT, name="auditor", permissions=["inventory.read"])
         assert await grants_of(["buyer", "moderator", "auditor", "gone"], FakeRoles(auditor=own)) == {
             "catalog.moderate",
+            "live.moderate",
             "reviews.moderate",
             "inventory.read",
         }

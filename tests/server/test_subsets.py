@@ -185,6 +185,8 @@ SURROUNDED = {
     "PriceList": "priceLists(first: 8) { nodes { ...Wanted } }",
     "PricingRule": "pricingRules(first: 8) { nodes { ...Wanted } }",
     "SubOrder": "sellerOrders(first: 8) { nodes { ...Wanted } }",
+    "LiveSession": "liveSessions(first: 8) { nodes { ...Wanted } }",
+    "Studio": "studios(first: 8) { nodes { ...Wanted } }",
     "Payout": "allPayouts(first: 8) { nodes { ...Wanted } }",
 }
 """What has no such field, and a list that it stands in."""

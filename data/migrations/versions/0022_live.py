@@ -152,7 +152,7 @@ def _create_rooms() -> None:
         sa.Column("tenant_id", sa.Uuid, nullable=False),
         sa.Column("session_id", sa.Uuid, nullable=False),
         sa.Column("peak_viewers", sa.Integer, nullable=False),
-        sa.Column("reactions", postgresql.JSONB, nullable=False),
+        sa.Column("reactions", postgresql.JSONB, nullable=False, server_default="{}"),
         sa.PrimaryKeyConstraint("tenant_id", "session_id", name="pk_room"),
         schema="live",
     )
@@ -169,7 +169,7 @@ def _create_purchases() -> None:
         sa.Column("currency", sa.Text, nullable=False),
         sa.Column("counted_minor", sa.BigInteger, nullable=False),
         sa.Column("counts", sa.Boolean, nullable=False),
-        sa.Column("products", postgresql.JSONB, nullable=False),
+        sa.Column("products", postgresql.JSONB, nullable=False, server_default="[]"),
         sa.PrimaryKeyConstraint("tenant_id", "order_id", name="pk_purchase"),
         sa.CheckConstraint("counted_minor >= 0", name="counted_not_negative"),
         sa.Index("ix_purchase_session_id", "tenant_id", "session_id"),
