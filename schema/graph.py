@@ -23,6 +23,7 @@ CONTEXTS = (
     "payments",
     "notifications",
     "messaging",
+    "live",
 )
 
 

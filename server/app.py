@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute, Route
 
 from data.bus import RedisBus, connect
 from data.import_files import FolderImportFiles
+from domain.live import StreamingPlatform
 from domain.platform import HealthReads
 from domain.processes.paying import hear_provider
 from domain.search import IndexState, SearchEngine
@@ -29,11 +30,14 @@ from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocumen
 from server.examples import EXAMPLES
 from server.feeds import GraphExecutor
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
+from server.live import PATH as STREAM_HOOK_PATH
+from server.live import stream_hook
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
 from server.notifications.bounces import bounce_route
 from server.notifications.unsubscribing import SignedTokens, unsubscribe_route
 from server.notifications.wiring import mailbox_of
 from server.pages.mailbox import mailbox_routes
+from server.pages.studio import studio_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, webhook_route
@@ -64,14 +68,19 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
         *attachment_routes(sessions),
+        stream_hook(lambda: sessions.services.by_port[StreamingPlatform] if sessions.services else None),
+        *studio_routes(settings.live_playback_url),
         Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
         unsubscribe_route(SignedTokens(settings.derive_key), sessions.transactions),
         bounce_route(settings.bounce_secrets, sessions.transactions),
         *([] if settings.production else mailbox_routes(mailbox_of(settings))),
     ]
-    names = {"/graphql": "graphql", UPLOAD_PATH: "upload", ATTACHMENT_PATH: "attachment"} | {
-        SUBGRAPH_PATH.format(context=each): f"subgraph_{each}" for each in contexts
-    }
+    names = {
+        "/graphql": "graphql",
+        UPLOAD_PATH: "upload",
+        ATTACHMENT_PATH: "attachment",
+        STREAM_HOOK_PATH: "stream_hook",
+    } | {SUBGRAPH_PATH.format(context=each): f"subgraph_{each}" for each in contexts}
     app = Starlette(
         routes=routes,
         middleware=[

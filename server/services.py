@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
 from data.bus import channel_of, connect
@@ -14,6 +15,7 @@ from data.encryption import AesCipher
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
 from data.inventory import GroupedStockDesk
+from data.live import SqlRoomBooks
 from data.objects import ObStore
 from data.passwords import Argon2Hasher
 from data.sagas import SagaHolds
@@ -25,7 +27,8 @@ from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
-from domain.messaging import TypingPace, UploadTickets
+from domain.live import LiveReads, LiveRooms, RoomBooks, StreamingPlatform
+from domain.messaging import ONLINE, TypingPace, UploadTickets
 from domain.notifications import PushKey, PushServices, SenderIdentity, TemplateEngine, UnsubscribeTokens
 from domain.objects import ObjectStore
 from domain.payments.providers import PaymentProvider, ProviderDirectory
@@ -38,6 +41,7 @@ from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.importer import OurMaps
+from server.live import EmbeddedStreaming
 from server.metrics import METRICS
 from server.notifications.templating import JinjaTemplates
 from server.notifications.unsubscribing import SignedTokens
@@ -53,6 +57,7 @@ from server.tokens import KeyRing, TokenService
 from server.upload_tickets import SignedTickets
 from subscriptions.announcing import AnnouncedPresence
 from subscriptions.hub import RedisHub
+from subscriptions.live import RedisLiveRooms
 from subscriptions.pace import RedisTypingPace
 from subscriptions.presence import RedisPresence
 
@@ -160,6 +165,8 @@ async def open_services(
             SenderIdentity: sender_identity(settings),
             ObjectStore: ObStore(settings.object_store or (settings.home / "objects").as_uri()),
             UploadTickets: SignedTickets(settings.derive_key("upload tickets")),
+            RoomBooks: SqlRoomBooks(database),
+            StreamingPlatform: _streaming(settings, database),
         }
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
@@ -168,8 +175,15 @@ async def open_services(
             )
             METRICS.followers.set_function(hub.followers)
             presence = await stack.enter_async_context(RedisPresence(redis))
-            by_port |= {TopicHub: hub, Signals: hub, Presence: AnnouncedPresence(presence, hub)}
-            by_port[TypingPace] = RedisTypingPace(redis)
+            announced = AnnouncedPresence(presence, hub, {ONLINE})
+            rooms = await stack.enter_async_context(RedisLiveRooms(redis, announced, hub, by_port[RoomBooks]))
+            by_port |= {
+                TopicHub: hub,
+                Signals: hub,
+                Presence: rooms,
+                LiveRooms: rooms,
+                TypingPace: RedisTypingPace(redis),
+            }
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.
@@ -190,6 +204,18 @@ async def open_services(
             webhooks=payments.receivers,
             by_port=by_port,
         )
+
+
+def _streaming(settings: Settings, database: Database) -> EmbeddedStreaming:
+    async def is_open(tenant_id: UUID | None, session_id: UUID, preparation_id: UUID | None) -> bool:
+        reads = database.system_reads() if tenant_id is None else database.reads(tenant_id)
+        try:
+            return await reads.port(LiveReads).stream_is_open(session_id, preparation_id)
+        finally:
+            await reads.close()
+
+    secret = settings.derive_key("live streams")
+    return EmbeddedStreaming(secret, settings.live_ingest_url, settings.live_playback_url, is_open)
 
 
 def _revocations_of(database: Database) -> Any:

@@ -105,6 +105,8 @@ class Settings(BaseSettings):
     bounce_secrets: tuple[str, ...] = Field(
         (), repr=False, description="what reports of bounces are signed with; several while they are being exchanged"
     )
+    live_ingest_url: str = Field("rtmp://localhost:1935/live", description="where hosts send live streams to, by RTMP")
+    live_playback_url: str = Field("http://localhost:8888/live", description="where live streams are seen, by HLS")
 
     worker: bool = Field(True, description="serve also runs a worker process")
     demo: bool | None = Field(None, description="load the demo marketplace on first start; unset: only in development")

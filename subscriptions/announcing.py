@@ -1,6 +1,6 @@
 """Presence that is told of: whoever follows somebody hears when he comes and when he goes."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from uuid import UUID
 
@@ -10,11 +10,12 @@ from domain.topics import Presence, Signals, presence_topic
 
 
 class AnnouncedPresence:
-    """Sends a signal whenever somebody enters or leaves a place; implements the domain's `Presence` on another one."""
+    """Sends a signal whenever somebody enters or leaves one of some places; implements the domain's `Presence` on another one."""
 
-    def __init__(self, presence: Presence, signals: Signals) -> None:
+    def __init__(self, presence: Presence, signals: Signals, places: Collection[str]) -> None:
         self._presence = presence
         self._signals = signals
+        self._places = places
 
     @asynccontextmanager
     async def enter(self, tenant_id: UUID, place: str, who: str) -> AsyncIterator[None]:
@@ -35,6 +36,8 @@ class AnnouncedPresence:
         return await self._presence.present(tenant_id, place, people)
 
     async def _tell(self, tenant_id: UUID, place: str, who: str) -> None:
+        if place not in self._places:
+            return
         # Those who follow ask again when they come back; nobody's subscription ends for this.
         with suppress(RedisError, OSError):
             await self._signals.send(tenant_id, presence_topic(place, who), {})

@@ -60,6 +60,9 @@ PERMISSIONS: Mapping[str, str] = {
     "identity.roles": "Assign and revoke roles, and define new ones.",
     "inventory.read": "See stock levels and their journal.",
     "inventory.adjust": "Change stock levels and thresholds.",
+    "live.host": "Announce and run one's own live sessions, and see studios.",
+    "live.manage": "Create studios, and run the live sessions of all hosts.",
+    "live.moderate": "Exclude viewers from live sessions.",
     "localization.write": "Write translations.",
     "localization.manage": "Choose languages and run translation batches.",
     "notifications.broadcast": "Write, schedule and send broadcasts, and name segments of the audience.",
@@ -99,12 +102,13 @@ _STAFF = frozenset({"inventory.read"})
 
 PRESETS: Mapping[str, frozenset[str]] = {
     Role.BUYER: frozenset(),
-    Role.SELLER: _SHELVES | _SELLING | {"reviews.respond"},
+    Role.SELLER: _SHELVES | _SELLING | {"live.host", "reviews.respond"},
     Role.ADMIN: frozenset(
         {
             "catalog.*",
             "identity.*",
             "inventory.*",
+            "live.*",
             "localization.*",
             "notifications.*",
             "messaging.*",
@@ -122,12 +126,12 @@ PRESETS: Mapping[str, frozenset[str]] = {
         }
     ),
     Role.SUPER_ADMIN: frozenset({"*"}),
-    Role.STORE_MANAGER: _SHELVES | _SELLING | {"reviews.respond", "tax.verify", "tenancy.read"},
+    Role.STORE_MANAGER: _SHELVES | _SELLING | {"live.host", "reviews.respond", "tax.verify", "tenancy.read"},
     Role.WAREHOUSE_OPERATOR: _STAFF | {"inventory.adjust", "orders.read", "orders.update"},
-    Role.MODERATOR: frozenset({"catalog.moderate", "messaging.moderate", "reviews.moderate"}),
     Role.SUPPORT_AGENT: frozenset({"identity.read", "notifications.read", "orders.read", "payments.read"}),
+    Role.MODERATOR: frozenset({"catalog.moderate", "live.moderate", "messaging.moderate", "reviews.moderate"}),
     Role.FINANCE: frozenset({"orders.read", "payments.*", "pricing.read", "stores.any", "tenancy.read"}),
-    Role.HOST: _STAFF,
+    Role.HOST: _STAFF | {"live.host", "pricing.read", "pricing.write"},
     Role.DRIVER: frozenset({"tax.verify"}),
     Role.PHOTOGRAPHER: _STAFF,
     Role.EXPERT: _STAFF,

@@ -176,6 +176,7 @@ class OrderDraft:
     order_type: OrderType = OrderType.ONLINE
     codes: tuple[str, ...] = ()
     notes: str | None = None
+    live_session_id: UUID | None = None
 
     def check(self) -> None:
         """Refuse a draft whose amounts do not add up to the cent.

@@ -79,6 +79,7 @@ class OrderRecord(EventSourced):
     tracking_number: str | None = None
     codes: tuple[str, ...] = ()
     notes: str | None = None
+    live_session_id: UUID | None = None
     cancel_reason: CancelReason | None = None
     lines: tuple[OrderLine, ...] = ()
     sub_orders: tuple[SubOrder, ...] = ()
@@ -203,5 +204,6 @@ _AS_AGREED = (
     "address",
     "codes",
     "notes",
+    "live_session_id",
     "lines",
 )

@@ -92,7 +92,8 @@ class PaymentDeclined(DomainError):
 class Checkout:
     """Order what is in a cart and pay for it; the cart is the caller's own, or the one of a guest's token.
 
-    With `lines` these goods are bought at once, and no cart is touched. With `expectedTotalMinor` the order is refused where it costs another sum by now.
+    With `lines` these goods are bought at once, and no cart is touched. `liveSessionId` says in which live session it
+    was seen. With `expectedTotalMinor` the order is refused where it costs another sum by now.
     """
 
     cart_id: UUID | None = None
@@ -105,6 +106,7 @@ class Checkout:
     payment_token: str = ""
     points: int = 0
     notes: str | None = None
+    live_session_id: UUID | None = None
     expected_total_minor: int | None = None
 
 
@@ -461,4 +463,5 @@ def _draft(command: Checkout, cart: Cart, quote: CheckoutQuote, to: Destination,
         payment_method=command.payment_method,
         codes=tuple(cart.codes),
         notes=command.notes,
+        live_session_id=command.live_session_id,
     )

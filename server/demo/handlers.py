@@ -22,6 +22,7 @@ from domain.catalog import (
     Product,
     ProductHistory,
     Products,
+    Skus,
     create_category,
 )
 from domain.catalog.revising import first_version
@@ -32,8 +33,10 @@ from domain.identity.roles import Role, Roles
 from domain.identity.users import User, Users
 from domain.inventory import JournalEntry, StockChange, StockLevel
 from domain.kernel import Aggregate, Work
+from domain.live import CreateStudio, LiveSessions, Studios, create_studio
 from domain.localization import HUMAN, TranslatableType, Translation, Translations
 from domain.processes import access, staffing
+from domain.processes.staging import ScheduleLiveSession, schedule_live_session
 from domain.reviews import ItemWishlisted, ProductRating, Review, Reviews, WishlistItem, Wishlists
 from domain.tenancy import Assignments, AssignUser, StaffRole, Stores
 from server.demo.goods import Branch, Goods
@@ -219,6 +222,42 @@ async def remember_wishes(command: Sequence[tuple[UUID, UUID]], work: Work, wish
         wishlists.add(item)
         made.append(item)
     return made
+
+
+@dataclass(frozen=True, kw_only=True)
+class Announce:
+    """A studio, and a live session in it that shows some goods of its host."""
+
+    market: str
+    host_id: UUID
+    skus: Sequence[str]
+
+
+async def announce_session(
+    command: Announce, work: Work, studios: Studios, skus: Skus, users: Users, sessions: LiveSessions
+) -> list[Aggregate]:
+    """Build the studio and announce the session for tomorrow; it can be prepared at any time."""
+    studio = await create_studio(
+        CreateStudio(name="Lantern room", location=command.market, equipment=["two cameras", "ring light", "table"]),
+        work,
+        studios,
+    )
+    session = await schedule_live_session(
+        ScheduleLiveSession(
+            title="Friday finds, live",
+            description="Six things from our shelves, shown one by one.",
+            studio_id=studio.id,
+            scheduled_for=work.now + timedelta(days=1),
+            skus=command.skus,
+            host_id=command.host_id,
+        ),
+        work,
+        studios,
+        skus,
+        users,
+        sessions,
+    )
+    return [studio, session]
 
 
 def _profile(person: Person) -> Profile:

@@ -14,7 +14,9 @@ from domain.catalog import AttributeDefinition, CategoryReads, ProductReads, Vie
 from domain.identity.passwords import PasswordHasher
 from domain.identity.roles import Role
 from domain.identity.users import UserReads
+from domain.inventory import StockReads
 from domain.kernel import SYSTEM, Work
+from domain.live import LiveReads
 from domain.localization import LanguageReads, SetSupportedLanguage, set_supported_language
 from domain.paging import PageRequest
 from domain.reviews import ReviewFilter, ReviewReads
@@ -32,12 +34,14 @@ from domain.tenancy import (
 )
 from server.demo.goods import TRANSLATED, Goods, tree
 from server.demo.handlers import (
+    Announce,
     Employ,
     Enrol,
     Offer,
     PlantTree,
     Shelf,
     Verdict,
+    announce_session,
     employ,
     enrol,
     offer_goods,
@@ -56,6 +60,8 @@ P = ParamSpec("P")
 GOODS_AT_ONCE = 100
 EVERYTHING = Viewer(sees_all=True, sees_inactive=True)
 REORDER_POINT = 5
+SHOWN = 6
+SHOWN_FROM = 8
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class MarketLoader:
         await self._review(goods, reviewers)
         buyers = [people[each.email] for each in staff if each.role is Role.BUYER]
         await self._wish(goods, [*buyers, *reviewers])
+        await self._announce(goods, next(people[each.email] for each in staff if each.role is Role.SELLER))
         await self._open()
 
     async def _tenant(self) -> UUID:
@@ -197,6 +204,21 @@ class MarketLoader:
             for each in chance.sample(list(goods), 6 if user_id == users[0] else chance.randrange(4))
         ]
         await self._run(remember_wishes, wishes)
+
+    async def _announce(self, goods: Sequence[Goods], host_id: UUID) -> None:
+        """Build a studio, and have a seller announce a session there with goods that are in stock."""
+        skus = [each.sku for each in goods if each.sku in each.shelved_skus]
+        async with self._reads() as reads:
+            if await reads.port(LiveReads).all_studios():
+                return
+            rows = await reads.port(ProductReads).by_sku(skus, EVERYTHING)
+            stock = await reads.port(StockReads).by_sku(skus, None)
+        own = [
+            row.sku
+            for row, shelf in zip(rows, stock, strict=True)
+            if row is not None and row.seller_id == host_id and shelf is not None and shelf.available > SHOWN_FROM
+        ]
+        await self._run(announce_session, Announce(market=self._market.tenant.name, host_id=host_id, skus=own[:SHOWN]))
 
     async def _products(self, goods: Sequence[Goods]) -> dict[str, Any]:
         skus = [each.sku for each in goods]

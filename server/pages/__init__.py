@@ -1,1 +1,1 @@
-"""Pages that work without a build step: plain HTML, modules and styles, served from here."""
+"""Pages that need no build: what the graph can do, for people to try and to look at."""

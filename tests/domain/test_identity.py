@@ -314,6 +314,7 @@ class TestRoles:
         assert await grants_of(["buyer", "moderator", "auditor", "gone"], FakeRoles(auditor=own)) == {
             "catalog.moderate",
             "messaging.moderate",
+            "live.moderate",
             "reviews.moderate",
             "inventory.read",
         }

@@ -30,6 +30,20 @@ async def bought_in(market: Any, mark: str) -> None:
     await _money(market)
     await _carts(market)
     await _number(market, mark)
+    await _live(market)
+
+
+async def _live(market: Any) -> None:
+    """Announce two sessions, of which one is live."""
+    keys = market.keys
+    studio = await market.make("createStudio", name="Red room")
+    wanted = {"title": "Lamps, live", "studioId": studio["id"], "skus": [keys["sku"]], "scheduledFor": FOR_GOOD}
+    session = await market.make("scheduleLiveSession", **wanted)
+    other = await market.make("scheduleLiveSession", **wanted)
+    keys |= {"studio": studio["id"], "live_session": session["id"], "ready_session": other["id"]}
+    await _once(market, "startLiveSession", sessionId=session["id"])
+    await market.make("goLive", sessionId=session["id"])
+    await market.make("sendLiveChat", sessionId=session["id"], body="hello")
 
 
 async def _campaigns(market: Any, mark: str) -> None:

@@ -186,6 +186,8 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
 # Paths that look as if they named something of a tenant, and do not.
 NOT_OWNED = {
     "createFlashSale.input.liveSessionId": "a mark that is kept and shown; nothing is looked up by it yet",
+    "checkout.input.liveSessionId": "a mark that an order keeps; of a session that is not there it means nothing",
+    "checkoutPreview.input.liveSessionId": "as in checkout; a preview keeps nothing",
     "taxNumber.number": "a number that a state has given",
     "savePaymentMethod.input.token": "the provider's own name for a card",
 }

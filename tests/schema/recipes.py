@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.schema import buying_recipes as buying
+from tests.schema import live_recipes as live
 from tests.schema import talking
 from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keyed, keys_in
 from tests.schema.keys import taking as _input
@@ -198,6 +199,7 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "cancelBroadcast": _input(id=Key("broadcast")),
     **buying.RECIPES,
     **talking.RECIPES,
+    **live.RECIPES,
 }
 
 # Names of arguments that, beside everything of type ID, name something that a tenant owns.

@@ -187,6 +187,8 @@ ENTITY_KEYS = {
     ("Message", "id"): "message",
     ("DiscountCode", "id"): "discount_code_id",
     ("FlashSale", "id"): "flash_sale",
+    ("LiveSession", "id"): "live_session",
+    ("Studio", "id"): "studio",
     ("Order", "id"): "order",
     ("Order", "orderNumber"): "order_number",
     ("Payment", "id"): "payment",

@@ -41,6 +41,8 @@ TABLES = (
     "reviews.review",
     "reviews.product_rating",
     "reviews.wishlist_item",
+    "live.studio",
+    "live.session",
     "platform.event_log",
 )
 

@@ -26,6 +26,8 @@ MATRIX = [
 FURTHER = {
     ("product.created", "localization"),
     ("product.updated", "localization"),
+    # Live sessions count the orders that were placed in them (§25).
+    ("order.paid", "live"),
 }
 
 WIRED = [(name, source, consumer) for name, source, consumers in MATRIX for consumer in sorted(consumers)]

@@ -67,7 +67,11 @@ async def values(_context: Context, events: Sequence[TopicEvent]) -> list[Shown 
 
 async def raised(context: Context, tally_id: UUID, after: str | None = None) -> Feed:
     def allows(event: TopicEvent) -> None:
-        if context.principal.user_id and event.data["amount"] in {666, 1_666} and "guest" not in context.principal.roles:
+        if (
+            context.principal.user_id
+            and event.data["amount"] in {666, 1_666}
+            and "guest" not in context.principal.roles
+        ):
             raise Forbidden(permission="tally.go_on")
 
     return Feed(topics=[f"tally:{tally_id}"], values=values, after=after, shared=True, allows=allows)

@@ -187,6 +187,8 @@ SURROUNDED = {
     "PricingRule": "pricingRules(first: 8) { nodes { ...Wanted } }",
     "SubOrder": "sellerOrders(first: 8) { nodes { ...Wanted } }",
     "Message": "messagesForReview(first: 8) { nodes { ...Wanted } }",
+    "LiveSession": "liveSessions(first: 8) { nodes { ...Wanted } }",
+    "Studio": "studios(first: 8) { nodes { ...Wanted } }",
     "Payout": "allPayouts(first: 8) { nodes { ...Wanted } }",
 }
 """What has no such field, and a list that it stands in."""

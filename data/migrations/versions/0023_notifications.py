@@ -7,7 +7,7 @@ from sqlalchemy.dialects import postgresql
 from data.migrations.isolation import create_schema, isolate
 
 revision = "0023"
-down_revision = "0021"
+down_revision = "0022"
 
 
 def upgrade() -> None:

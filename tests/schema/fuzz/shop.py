@@ -102,6 +102,8 @@ KINDS = {
             "code": "pricing.discount_code",
             "promotion": "pricing.promotion",
             "flash": "pricing.flash_sale",
+            "live": "live.session",
+            "studio": "live.studio",
             "prices": "pricing.price_list",
             "rule": "pricing.pricing_rule",
             "rate": "tax.tax_rate",
