@@ -125,7 +125,7 @@ class SqlLiveChat:
         written = (message.id, message.tenant_id, message.version, message.session_id, message.author_id)
         said = (message.is_host, message.author_name, message.body, message.sent_at)
         await direct(self._session, _POST, *written, *said, list(chatter.sent))
-        await append(self._session, [message], work)
+        append(self._session, [message], work)
 
     async def ban(self, session: LiveSession, user_id: UUID, work: Work) -> bool:
         return bool(await direct(self._session, _BAN, session.tenant_id, session.id, user_id, work.now))

@@ -30,7 +30,7 @@ from domain.live.streaming import Stream, StreamId, StreamingPlatform, Streaming
 from domain.live.studios import STUDIO_SLOT, StudioBooking, Studios, book_studio
 from domain.money import CurrencyMismatch
 from domain.pricing import CampaignState, FlashSales
-from domain.processes.carting import Shelf, Shelves
+from domain.processes.allocating import Shelf, Shelves
 from domain.sagas import Process, Processes, Saga, Step
 from domain.tenancy import Cipher
 

@@ -32,8 +32,9 @@ BAN = f"""mutation($id: ID!, $user: ID!) {{
 REACT = """mutation($id: ID!, $kind: ReactionKind!) { sendReaction(input: {sessionId: $id, kind: $kind}) {
   __typename ... on LiveReactionSent { kind } ... on Error { code message } } }"""
 SESSION = f"query($id: ID!) {{ liveSession(id: $id) {{ {FIELDS.replace('... on Error { code message }', '')} }} }}"
-STOCK = """mutation($store: ID!, $sku: String!, $change: Int!) {
-  adjustStock(input: {storeId: $store, sku: $sku, change: $change}) { __typename ... on Error { message } } }"""
+STOCK = """mutation($store: ID!, $sku: String!, $change: Int!, $key: String!) {
+  adjustStock(input: {storeId: $store, sku: $sku, change: $change}, idempotencyKey: $key) {
+    __typename ... on Error { message } } }"""
 
 
 def step(name: str, more: str = "") -> str:
@@ -84,7 +85,7 @@ class Stage:
         return session
 
     async def stock(self, change: int, sku: str | None = None) -> None:
-        await self.ask(STOCK, store=self.goods.store, sku=sku or self.goods.sku, change=change)
+        await self.ask(STOCK, store=self.goods.store, sku=sku or self.goods.sku, change=change, key=str(uuid7()))
 
     async def viewer(self, name: str = "Vera") -> Principal:
         """Give somebody with an account and nothing else."""
