@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cached_property
+from itertools import pairwise
 from math import asin, atan2, cos, degrees, inf, isfinite, radians, sin, sqrt
 from typing import Any, Protocol, Self
 
@@ -205,7 +206,7 @@ def _check_ring(ring: Sequence[Vertex]) -> None:
             raise InvalidArea("a longitude must lie between -180 and 180 degrees, a latitude between -90 and 90")
     if len(ring) < 4 or ring[0] != ring[-1]:
         raise InvalidArea("a ring needs at least four vertices, of which the last repeats the first")
-    for (west, _), (east, latitude) in zip(ring, ring[1:], strict=False):
+    for (west, _), (east, latitude) in pairwise(ring):
         if abs(east - west) > 180:
             # Read on a plane, such an edge goes the long way around the world.
             raise InvalidArea("it crosses the antimeridian; draw one polygon on either side", east, latitude)

@@ -147,6 +147,9 @@ class RoutingProblem:
     def stop_points(self) -> Mapping[UUID, int]:
         return {stop.id: place for place, stop in enumerate(self.stops, start=1)}
 
+    def stop(self, stop_id: UUID) -> Stop:
+        return self.stops[self.stop_points[stop_id] - 1]
+
     @cached_property
     def start_points(self) -> Mapping[UUID, int]:
         """Where each vehicle sets out: the depot, or a point of its own."""
@@ -186,10 +189,10 @@ class Route:
 
 
 class UnservedReason(StrEnum):
-    """Why a stop is on no route."""
+    """Why a stop is on no route: too much for any vehicle, too far or too late for any, or all are busy with others."""
 
     EXCEEDS_CAPACITY = "exceeds_capacity"
-    WINDOW_UNREACHABLE = "window_unreachable"
+    OUT_OF_REACH = "out_of_reach"
     NO_VEHICLE_LEFT = "no_vehicle_left"
 
 
@@ -233,19 +236,82 @@ class RouteOptimizer(Protocol):
     async def optimise(
         self, problem: RoutingProblem, *, seconds: float = 5.0, seed: int = 0, iterations: int | None = None
     ) -> RoutePlan:
-        """Plan within `seconds`, or after `iterations` of the search: then a seed gives the same plan every time.
+        """Plan within `seconds`, or in so many `iterations` of the search: then a seed gives the same plan every time.
 
         Raises: Unavailable.
         """
         ...
 
 
-def time_route(problem: RoutingProblem, vehicle: Vehicle, stop_ids: Sequence[UUID], leaves_at: datetime) -> Route:
-    """Say when a vehicle is where, if it goes to these stops in this order.
+def time_route(problem: RoutingProblem, vehicle: Vehicle, stop_ids: Sequence[UUID]) -> Route:
+    """Say when a vehicle is where if it goes to these stops in this order: back as early as can be, set out as late.
 
     Raises: BrokenRoute.
     """
-    raise NotImplementedError
+    if sum(problem.stop(each).demand for each in stop_ids) > vehicle.capacity:
+        raise BrokenRoute(str(vehicle.id), None, "it holds more than the vehicle does")
+    back_at = _drive(problem, vehicle, stop_ids, vehicle.shift.opens).returns_at
+    route = _drive(problem, vehicle, stop_ids, _latest_departure(problem, vehicle, stop_ids, back_at))
+    if route.returns_at > vehicle.shift.closes:
+        raise BrokenRoute(str(vehicle.id), None, "it ends after the shift")
+    if vehicle.max_duration_seconds is not None and route.duration_seconds > vehicle.max_duration_seconds:
+        raise BrokenRoute(str(vehicle.id), None, "it takes longer than the driver may be out")
+    return route
+
+
+def unservable(problem: RoutingProblem) -> list[Unserved]:
+    """List the stops that no vehicle could serve even if it had nothing else to do."""
+    largest = max(vehicle.capacity for vehicle in problem.vehicles)
+    return [
+        Unserved(stop.id, UnservedReason.EXCEEDS_CAPACITY if stop.demand > largest else UnservedReason.OUT_OF_REACH)
+        for stop in problem.stops
+        if not any(_can_serve(problem, vehicle, stop) for vehicle in problem.vehicles)
+    ]
+
+
+def _can_serve(problem: RoutingProblem, vehicle: Vehicle, stop: Stop) -> bool:
+    try:
+        time_route(problem, vehicle, [stop.id])
+    except BrokenRoute:
+        return False
+    return True
+
+
+def _drive(problem: RoutingProblem, vehicle: Vehicle, stop_ids: Sequence[UUID], leaves_at: datetime) -> Route:
+    matrix, place, clock = problem.matrix, problem.start_points[vehicle.id], leaves_at
+    visits: list[Visit] = []
+    for stop in map(problem.stop, stop_ids):
+        there = problem.stop_points[stop.id]
+        arrives_at = clock + timedelta(seconds=matrix.seconds[place][there])
+        begins_at = max(arrives_at, stop.window.opens) if stop.window else arrives_at
+        if stop.window and begins_at > stop.window.closes:
+            raise BrokenRoute(str(vehicle.id), str(stop.id), "it comes to a stop after its window has closed")
+        clock = begins_at + timedelta(seconds=stop.service_seconds)
+        metres = matrix.metres[place][there]
+        visits.append(
+            Visit(stop_id=stop.id, arrives_at=arrives_at, begins_at=begins_at, leaves_at=clock, metres=metres)
+        )
+        place = there
+    return Route(
+        vehicle_id=vehicle.id,
+        visits=visits,
+        leaves_at=leaves_at,
+        returns_at=clock + timedelta(seconds=matrix.seconds[place][0]),
+        distance_metres=sum(visit.metres for visit in visits) + matrix.metres[place][0],
+    )
+
+
+def _latest_departure(
+    problem: RoutingProblem, vehicle: Vehicle, stop_ids: Sequence[UUID], returns_at: datetime
+) -> datetime:
+    """From the return backwards, the latest instant at which each stop may begin, and with it the departure."""
+    place, latest = 0, returns_at
+    for stop in map(problem.stop, reversed(stop_ids)):
+        here = problem.stop_points[stop.id]
+        latest -= timedelta(seconds=problem.matrix.seconds[here][place] + stop.service_seconds)
+        latest = min(latest, stop.window.closes) if stop.window else latest
+        place = here
+    return latest - timedelta(seconds=problem.matrix.seconds[problem.start_points[vehicle.id]][place])
 
 
 def _not_negative(**values: int) -> None:
