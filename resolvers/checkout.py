@@ -4,6 +4,7 @@ from typing import Any
 
 from domain.catalog import OfferReads
 from domain.codec import fingerprint
+from domain.delivery.geography import Geometry
 from domain.kernel import NotFound
 from domain.orders import OrderReads
 from domain.orders.cart_parts import CartState
@@ -12,6 +13,7 @@ from domain.pricing import PriceFactsReads
 from domain.processes import cancelling
 from domain.processes.checkout import CHECKOUT, Checkout, checkout_saga
 from domain.processes.quoting import CheckoutQuote, checkout_quote, destination, price_request
+from domain.processes.shipping import ShippingFactsReads, delivery_request
 from domain.sagas import SagaRunner
 from domain.tax import TaxReads
 from domain.tenancy import StoreReads
@@ -42,7 +44,9 @@ async def checkout_preview(context: Context, input: Checkout) -> CheckoutQuote: 
     request = price_request(cart, offers, to, input.points, now, context.principal.user_id)
     facts = await context.read(PriceFactsReads).gather(request)
     rates = await context.read(TaxReads).applicable(to.place, now.date())
-    return checkout_quote(cart, offers, request, facts, rates, to)
+    shipping, geometry = context.read(ShippingFactsReads), context.service(Geometry)
+    delivery = await delivery_request(input.delivery, to.address, to.place, cart.lines, shipping, geometry)
+    return checkout_quote(cart, offers, request, facts, rates, to, delivery)
 
 
 async def _cart(context: Context, wanted: Checkout) -> Cart:

@@ -21,6 +21,7 @@ CONTEXTS = (
     "tax",
     "orders",
     "payments",
+    "delivery",
 )
 
 

@@ -10,6 +10,7 @@ import data.tables  # noqa: F401 — maps every aggregate and registers every po
 from data.bus import channel_of, connect
 from data.database import Database
 from data.declarations import declared
+from data.delivery import BufferedPositionLog, RememberedLegs
 from data.encryption import AesCipher
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
@@ -20,6 +21,11 @@ from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
 from data.topics import SqlTopicLog
 from data.transactions import SqlTransactions
+from domain.delivery.addresses import AddressValidator
+from domain.delivery.carriers import Carriers
+from domain.delivery.geography import Geometry
+from domain.delivery.positions import DriverSignals, Legs, PositionLog, Positions
+from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
@@ -34,6 +40,10 @@ from domain.topics import Presence, Signals, TopicHub
 from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
+from server.delivery.addresses import PostalRules
+from server.delivery.carriers import CarrierDirectory, PostCounter
+from server.delivery.geometry import ShapelyGeometry
+from server.delivery.routing import PyVrpOptimizer
 from server.importer import OurMaps
 from server.payments import Payments, PaymentSettings, open_payments
 from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
@@ -44,6 +54,7 @@ from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
 from subscriptions.hub import RedisHub
 from subscriptions.orders import RedisOrderFeed
+from subscriptions.positions import RedisPositions, WatchedSignals
 from subscriptions.presence import RedisPresence
 
 AUDIENCE = "agora"
@@ -143,13 +154,20 @@ async def open_services(
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),
             StockDesk: GroupedStockDesk(database),
+            Geometry: ShapelyGeometry(),
+            AddressValidator: PostalRules(),
+            RouteOptimizer: PyVrpOptimizer(),
+            Carriers: CarrierDirectory([PostCounter(settings.url)]),
+            Legs: RememberedLegs(database),
+            PositionLog: await stack.enter_async_context(BufferedPositionLog(database)),
         }
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
             by_port[OrderFeed] = await stack.enter_async_context(RedisOrderFeed(redis))
             hub = await stack.enter_async_context(RedisHub(redis, SqlTopicLog(database), channel_of("agora")))
             presence = await stack.enter_async_context(RedisPresence(redis))
-            by_port |= {TopicHub: hub, Signals: hub, Presence: presence}
+            by_port |= {TopicHub: hub, Signals: hub, Presence: presence, Positions: RedisPositions(redis)}
+            by_port[DriverSignals] = await stack.enter_async_context(WatchedSignals(hub, presence))
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.
