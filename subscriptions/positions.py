@@ -165,7 +165,7 @@ def _micros(at: datetime) -> int:
     return round(at.timestamp() * 1_000_000)
 
 
-def _ping(kept: bytes | None) -> Ping | None:
+def _ping(kept: Any) -> Ping | None:
     if kept is None:
         return None
     micros, latitude, longitude = kept.decode().split(" ")

@@ -159,7 +159,7 @@ def _by_own_fleet(terms: StoreTerms, target: Target, parcel: Parcel, geometry: G
     zone = zone_for(terms, target, parcel.goods, geometry) if terms.zones else None
     if zone is not None and not own:
         return [_zone_option(terms, zone)]
-    fees = ((each, each.cost(parcel, zone and zone.fee_minor)) for each in own)
+    fees = ((each, each.cost(parcel, zone.fee_minor if zone else None)) for each in own)
     return [_option(terms, each, fee, zone) for each, fee in fees if fee is not None]
 
 
@@ -179,9 +179,9 @@ def _option(terms: StoreTerms, method: ShippingMethod, fee: Money, zone: Deliver
         method_id=method.id,
         name=method.name,
         carrier=method.carrier,
-        zone_id=zone and zone.id,
+        zone_id=zone.id if zone else None,
         fee=fee,
-        estimated_minutes=zone and zone.estimated_minutes,
+        estimated_minutes=zone.estimated_minutes if zone else None,
         min_transit_days=method.min_transit_days,
         max_transit_days=method.max_transit_days,
         proof=method.proof,

@@ -18,10 +18,10 @@ from domain.delivery.offers import (
     delivery_options,
     free_slots,
 )
-from domain.delivery.slots import DeliverySlots
+from domain.delivery.slots import DeliverySlot, DeliverySlots
 from domain.delivery.states import ProofKind
 from domain.delivery.zones import Target
-from domain.kernel import DomainError, InvalidInput, NotFound, Work
+from domain.kernel import InvalidInput, NotFound, Work
 from domain.money import Money
 from domain.orders import DeliveryAddress
 from domain.orders.cart_parts import CartLine
@@ -134,7 +134,7 @@ async def keep_promises(
     Raises: NotFound, SlotFull, SlotClosed.
     """
     chosen = choice or DeliveryChoice()
-    booked = {}
+    booked: dict[UUID, DeliverySlot] = {}
     stores = {each.store_id for each in options}
     for slot_id in sorted(set(chosen.slot_ids)):
         slot = await slots.lock(slot_id)
@@ -144,7 +144,7 @@ async def keep_promises(
         booked[slot.store_id] = slot
     kept = []
     for each in options:
-        slot = booked.get(each.store_id)
+        place = booked.get(each.store_id)
         kept.append(
             DeliveryPromise(
                 tenant_id=work.tenant_id,
@@ -152,15 +152,15 @@ async def keep_promises(
                 store_id=each.store_id,
                 method_id=each.method_id,
                 zone_id=each.zone_id,
-                slot_id=slot and slot.id,
+                slot_id=place.id if place else None,
                 carrier=each.carrier,
                 proof=each.proof,
                 fee_minor=each.fee.amount_minor,
                 currency=each.fee.currency,
                 latitude=chosen.latitude,
                 longitude=chosen.longitude,
-                window_opens=slot and slot.starts_at,
-                window_closes=slot and slot.ends_at,
+                window_opens=place.starts_at if place else None,
+                window_closes=place.ends_at if place else None,
                 notes=chosen.notes,
             )
         )
@@ -200,12 +200,20 @@ class DeliveryDestination:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RefusedDelivery:
+    """Why a store does not deliver to an address, as an answer and not as an error."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class StoreDeliveryQuote:
     """How one store would bring its part, the cheapest way first, or why it would not."""
 
     store_id: UUID
     options: Sequence[DeliveryOption] = ()
-    refusal: DomainError | None = None
+    refusal: RefusedDelivery | None = None
 
 
 async def delivery_quote(
@@ -238,7 +246,8 @@ def _quoted(terms: StoreTerms, target: Target, parcel: Parcel, geometry: Geometr
     try:
         options = delivery_options(terms, target, parcel, geometry)
     except NOT_ELIGIBLE as refusal:
-        return StoreDeliveryQuote(store_id=terms.store_id, refusal=refusal)
+        told = RefusedDelivery(code=refusal.code, message=refusal.message)
+        return StoreDeliveryQuote(store_id=terms.store_id, refusal=told)
     return StoreDeliveryQuote(store_id=terms.store_id, options=options)
 
 
