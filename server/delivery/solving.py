@@ -8,8 +8,9 @@ from typing import Any
 
 import orjson
 
-# Half of the budget must do to serve everybody; if that finds no way, some stops are given up for the rest of it.
-SHARE_FOR_ALL = 0.5
+# So much of the budget must do to serve everybody; if that finds no way, some stops are given up for the rest of it.
+# Tight fleets need it: a plan that keeps every limit may be found late, and leaving out whom it costs most is quick.
+SHARE_FOR_ALL = 0.8
 
 
 class Budget:
