@@ -11,6 +11,9 @@ import orjson
 # So much of the budget must do to serve everybody; if that finds no way, some stops are given up for the rest of it.
 # Tight fleets need it: a plan that keeps every limit may be found late, and leaving out whom it costs most is quick.
 SHARE_FOR_ALL = 0.8
+# The search accepts what is better than so many steps before. The default of 300 is made for minutes; in the seconds
+# that a dispatcher waits, a shorter memory finds plans for tight fleets that the longer one does not find.
+REMEMBERED_STEPS = 50
 
 
 class Budget:
@@ -55,7 +58,8 @@ def _search(task: Mapping[str, Any], budget: Budget, share: float, *, give_up: b
         spent = budget.spent()
         return spent >= 1.0 or (best_cost >= nothing_found and spent >= share)
 
-    return pyvrp.solve(data, stop, seed=task["seed"], collect_stats=False).best
+    params = pyvrp.SolveParams(ils=pyvrp.IteratedLocalSearchParams(history_length=REMEMBERED_STEPS))
+    return pyvrp.solve(data, stop, seed=task["seed"], params=params, collect_stats=False).best
 
 
 def _prize(task: Mapping[str, Any]) -> int:

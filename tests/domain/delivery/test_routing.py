@@ -34,8 +34,8 @@ def window(opens: float, closes: float) -> TimeWindow:
     return TimeWindow(at(opens), at(closes))
 
 
-def stop(id: UUID, **values) -> Stop:
-    return Stop(**{"id": id, "position": HERE, "service_seconds": 300} | values)
+def stop(stop_id: UUID, **values) -> Stop:
+    return Stop(**{"id": stop_id, "position": HERE, "service_seconds": 300} | values)
 
 
 def van(**values) -> Vehicle:
