@@ -7,6 +7,7 @@ import pytest
 
 from domain.delivery.geography import Position
 from domain.delivery.routing import (
+    BrokenRoute,
     RoutePlan,
     RoutingProblem,
     Stop,
@@ -15,6 +16,7 @@ from domain.delivery.routing import (
     Unserved,
     UnservedReason,
     Vehicle,
+    time_route,
 )
 from domain.kernel import Unavailable
 from server.delivery.routing import PyVrpOptimizer
@@ -143,6 +145,17 @@ class TestInfeasible:
         plan = await optimise(hour, [east(each, 1, service_seconds=900) for each in range(1, 6)])
         assert len(numbers(plan)[0]) == 3
         assert len(left_out(plan)) == 2
+
+    async def test_leaves_nobody_out_who_could_be_visited_between_two_others(self):
+        vehicles = [van(capacity=14, shift=window(0, 180))]
+        plan = await optimise(vehicles, city(30, service_seconds=300, demand=1))
+        problem = RoutingProblem(depot=DEPOT, vehicles=vehicles, stops=city(30, service_seconds=300, demand=1))
+        (route,) = plan.routes
+        assert len(plan.unserved) == 30 - len(route.visits)
+        for each in plan.unserved:
+            for place in range(len(route.visits) + 1):
+                with pytest.raises(BrokenRoute):
+                    time_route(problem, vehicles[0], [*route.stop_ids[:place], each.stop_id, *route.stop_ids[place:]])
 
     async def test_has_no_route_where_nobody_can_be_served(self):
         plan = await optimise([van(capacity=0)], [east(1, 1)])
