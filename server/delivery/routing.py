@@ -22,7 +22,7 @@ from domain.delivery.routing import (
     time_route,
     unservable,
 )
-from domain.kernel import Unavailable
+from domain.kernel import InvalidInput, Unavailable
 
 log = structlog.get_logger("agora.delivery")
 
@@ -44,16 +44,25 @@ class PyVrpOptimizer:
     async def optimise(
         self, problem: RoutingProblem, *, seconds: float = 5.0, seed: int = 0, iterations: int | None = None
     ) -> RoutePlan:
-        hopeless = unservable(problem)
-        left_out = {each.stop_id for each in hopeless}
-        stops = [stop for stop in problem.stops if stop.id not in left_out]
+        if seconds <= 0 or (iterations is not None and iterations < 1):
+            raise InvalidInput(field="seconds", reason="a search needs more than nothing")
+        # A thousand stops have a million ways between them, which take longer than a loop may stand still.
+        hopeless, stops, task = await asyncio.to_thread(_prepared, problem)
         if not stops:
             return RoutePlan(routes=[], unserved=hopeless)
         budget = {"seconds": seconds, "iterations": iterations, "seed": seed}
         async with self._turns:
             timeout = None if iterations else seconds + self._grace_seconds
-            found = await _solve(self._program, _task(problem, stops) | budget, timeout)
+            found = await _solve(self._program, task | budget, timeout)
         return _plan(problem, stops, found, hopeless)
+
+
+def _prepared(problem: RoutingProblem) -> tuple[list[Unserved], list[Stop], dict[str, Any]]:
+    """Set apart the stops that can be served, and say the problem without the others."""
+    hopeless = unservable(problem)
+    left_out = {each.stop_id for each in hopeless}
+    stops = [stop for stop in problem.stops if stop.id not in left_out]
+    return hopeless, stops, _task(problem, stops)
 
 
 def _plan(problem: RoutingProblem, stops: list[Stop], found: list[Any], hopeless: list[Unserved]) -> RoutePlan:

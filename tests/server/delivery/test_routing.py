@@ -18,7 +18,7 @@ from domain.delivery.routing import (
     Vehicle,
     time_route,
 )
-from domain.kernel import Unavailable
+from domain.kernel import InvalidInput, Unavailable
 from server.delivery.routing import PyVrpOptimizer
 
 EIGHT = datetime(2026, 5, 1, 8, tzinfo=UTC)
@@ -173,6 +173,11 @@ class TestInfeasible:
 
 
 class TestProcess:
+    @pytest.mark.parametrize("budget", [{"seconds": 0}, {"seconds": -1}, {"iterations": 0}])
+    async def test_does_not_begin_without_a_budget(self, budget):
+        with pytest.raises(InvalidInput):
+            await PyVrpOptimizer().optimise(ONE_STOP, **budget)
+
     async def test_leaves_the_event_loop_free(self):
         problem = RoutingProblem(depot=DEPOT, vehicles=[van()], stops=city(40))
         search = asyncio.create_task(PyVrpOptimizer().optimise(problem, iterations=ITERATIONS))
