@@ -238,7 +238,7 @@ class RouteOptimizer(Protocol):
     ) -> RoutePlan:
         """Plan within `seconds`, or in so many `iterations` of the search: then a seed gives the same plan every time.
 
-        Raises: Unavailable.
+        Raises: InvalidInput, Unavailable.
         """
         ...
 

