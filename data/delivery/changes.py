@@ -139,7 +139,7 @@ _STATE: Any = Delivery.state
 
 def _many(delivery_ids: Collection[UUID]) -> Select[Any]:
     # Whoever locks several does so in one order.
-    return select(Delivery).where(func.any(list(delivery_ids)) == _ID).order_by(_ID)
+    return select(Delivery).where(_ID.in_(set(delivery_ids))).order_by(_ID)
 
 
 @implements(Drivers)

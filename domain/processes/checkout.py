@@ -183,8 +183,9 @@ async def place_order(
     if not command.lines:
         cart.convert(order.id, work.now)
     await allowances.take(order.id, work.actor.user_id, quote.prices.uses, work.now)
-    if quote.deliveries:
-        await keep_promises(order.id, quote.deliveries, command.delivery, work, promises, slots)
+    if quote.deliveries or (command.delivery and to.address):
+        agreed = (order.store_ids, order.currency, quote.deliveries, command.delivery)
+        await keep_promises(order.id, *agreed, work, promises, slots)
         saga.data["promised"] = True
     saga.data["claims"] = [[str(line.store_id), line.sku, line.quantity] for line in order.lines]
     if order.total_minor:

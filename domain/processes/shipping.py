@@ -123,27 +123,32 @@ async def delivery_request(
 
 async def keep_promises(
     order_id: UUID,
+    store_ids: Collection[UUID],
+    currency: str,
     options: Sequence[DeliveryOption],
     choice: DeliveryChoice | None,
     work: Work,
     promises: DeliveryPromises,
     slots: DeliverySlots,
 ) -> None:
-    """Keep what was promised until the order is paid, and take the places in the slots that the buyer chose.
+    """Keep what was promised of each store until the order is paid, and take the places that the buyer chose.
+
+    A store that says nothing about deliveries brings its goods for nothing.
 
     Raises: NotFound, SlotFull, SlotClosed.
     """
     chosen = choice or DeliveryChoice()
     booked: dict[UUID, DeliverySlot] = {}
-    stores = {each.store_id for each in options}
+    said = {each.store_id: each for each in options}
     for slot_id in sorted(set(chosen.slot_ids)):
         slot = await slots.lock(slot_id)
-        if slot is None or slot.store_id not in stores or slot.store_id in booked:
+        if slot is None or slot.store_id not in store_ids or slot.store_id in booked:
             raise NotFound(kind="DeliverySlot", id=str(slot_id))
         slot.book(work.now)
         booked[slot.store_id] = slot
     kept = []
-    for each in options:
+    for store_id in store_ids:
+        each = said.get(store_id) or _free(store_id, currency)
         place = booked.get(each.store_id)
         kept.append(
             DeliveryPromise(
@@ -242,7 +247,7 @@ async def delivery_quote(
 
 def _quoted(terms: StoreTerms, target: Target, parcel: Parcel, geometry: Geometry) -> StoreDeliveryQuote:
     if _is_silent(terms):
-        return StoreDeliveryQuote(store_id=terms.store_id, options=(_free(terms.store_id, parcel),))
+        return StoreDeliveryQuote(store_id=terms.store_id, options=(_free(terms.store_id, parcel.goods.currency),))
     try:
         options = delivery_options(terms, target, parcel, geometry)
     except NOT_ELIGIBLE as refusal:
@@ -255,14 +260,14 @@ def _is_silent(terms: StoreTerms) -> bool:
     return not terms.zones and not terms.methods
 
 
-def _free(store_id: UUID, parcel: Parcel) -> DeliveryOption:
+def _free(store_id: UUID, currency: str) -> DeliveryOption:
     return DeliveryOption(
         store_id=store_id,
         method_id=None,
         name="Delivery",
         carrier=OWN_FLEET,
         zone_id=None,
-        fee=Money(0, parcel.goods.currency),
+        fee=Money(0, currency),
         estimated_minutes=None,
         min_transit_days=0,
         max_transit_days=0,

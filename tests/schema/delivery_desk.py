@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from domain.delivery import touring
 from domain.kernel import Principal, uuid7
 from domain.processes import delivering
 from tests.delivery import DOOR, DOOR_AT, STORE_AT, Person, envelope, person, system_work
@@ -111,5 +112,30 @@ class Desk:
     async def report(self, who: str, status: str) -> Any:
         """Let a driver say what they do."""
         return await self.do(
-            "setDriverStatus", "SetDriverStatus", {"status": status}, "Driver", "userId status", self.people[who].principal
+            "setDriverStatus",
+            "SetDriverStatus",
+            {"status": status},
+            "Driver",
+            "userId status",
+            self.people[who].principal,
         )
+
+    async def batch(self, name: str, **given: Any) -> Any:
+        """Call a mutation that answers with a tour."""
+        kind = name[0].upper() + name[1:]
+        return await self.do(name, kind, given, "DeliveryBatch", "id state requestedAt")
+
+    async def plan(self, batch_id: str) -> None:
+        """Find the best order, as a worker would."""
+        await self._job(touring.optimise_batch, {"batch_id": batch_id})
+
+    async def book(self, delivery_id: str) -> None:
+        """Hand a parcel over to its carrier, as a worker would."""
+        await self._job(touring.book_carrier, {"delivery_id": delivery_id})
+
+    async def ingest(self, reference: str, scans: list[dict[str, Any]]) -> Any:
+        """Tell what a carrier saw."""
+        return await self.move("ingestCarrierTracking", carrier="post", reference=reference, scans=scans)
+
+    async def _job(self, handler: Any, payload: dict[str, str]) -> None:
+        await self.services.transactions.run(handler, payload, system_work(self.tenant_id))

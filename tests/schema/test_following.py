@@ -1,19 +1,19 @@
 """Following topics, from the commit of a change to the value that a subscriber gets."""
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import aclosing
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-from domain.kernel import InvalidInput, Principal, Work, uuid7
-from domain.topics import FellBehind, Presence, Signals, TopicEvent, followed
-from resolvers.following import QUEUE_EVENTS, follow
+from domain.kernel import Principal, Work, uuid7
+from domain.topics import TopicEvent, followed
+from resolvers.following import follow
 from resolvers.kernel import Context, Feed
 from server.services import Services
-from tests.events import OpenTally, RaiseTally, eventually, open_tally, raise_tally
+from tests.events import OpenTally, RaiseTally, open_tally, raise_tally
 
 
 @followed("tally.raised", "tally.closed")
