@@ -401,12 +401,12 @@ async def driver_location(context: Context, delivery_id: UUID) -> Feed:
         raise missing(delivery_id)
 
     async def shown(context: Context, events: Sequence[TopicEvent]) -> list[DriverLocation | None]:
-        found = await context.load(deliveries_by_id, delivery_id)
+        (found,) = await deliveries_by_id(context, [delivery_id])
         under_way = found is not None and found.state == DeliveryState.EN_ROUTE
         return [_location(delivery_id, event) if under_way else None for event in events]
 
     async def opening(context: Context) -> list[DriverLocation]:
-        found = await context.load(deliveries_by_id, delivery_id)
+        (found,) = await deliveries_by_id(context, [delivery_id])
         if found is None or found.driver_id is None or found.state != DeliveryState.EN_ROUTE:
             return []
         (ping,) = await _pings(context, [found.driver_id])

@@ -28,6 +28,7 @@ from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocumen
 from server.examples import EXAMPLES
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
+from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, webhook_route
@@ -56,6 +57,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         *parts.graph("/graphql", contexts),
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
+        *track_routes(),
         Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
     ]
     names = {"/graphql": "graphql", UPLOAD_PATH: "upload"} | {

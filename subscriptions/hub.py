@@ -143,8 +143,11 @@ class RedisHub:
                     self._position = await self._log.settled()
                     self._ready.set()
                 async with self._redis.pubsub() as ear:
-                    await ear.subscribe(self._channel, *self._channels)
+                    await ear.subscribe(self._channel)
                     self._ear = ear
+                    # Whoever comes from now on subscribes for himself; to ask twice does no harm.
+                    if self._channels:
+                        await ear.subscribe(*self._channels)
                     while True:
                         # A blocking read would run into the client's own time limit, as if the server were gone.
                         if message := await ear.get_message(timeout=READ_WAIT_SECONDS):

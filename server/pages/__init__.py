@@ -1,0 +1,1 @@
+"""Pages that work without a build step: plain HTML, modules and styles, served from here."""
