@@ -50,11 +50,15 @@ function grid(scale) {
   return group;
 }
 
-function ruler(scale) {
+// In the lower corner that is farther from everything that is drawn.
+function ruler(scale, points) {
   const metres = niceLength(150 / scale);
   const length = metres * scale;
+  const corners = [20, WIDTH - 20 - length];
+  const room = (x) => Math.min(...points.map((each) => Math.hypot(each.x - x - length / 2, each.y - HEIGHT + 20)));
+  const left = room(corners[0]) >= room(corners[1]) ? corners[0] : corners[1];
   const label = metres >= 1000 ? `${metres / 1000} km` : `${metres} m`;
-  const group = element("g", { class: "ruler", transform: `translate(20 ${HEIGHT - 20})` });
+  const group = element("g", { class: "ruler", transform: `translate(${left} ${HEIGHT - 20})` });
   const text = element("text", { x: length / 2, y: -8, "text-anchor": "middle" });
   text.textContent = label;
   group.append(element("path", { d: `M0 -5 V0 H${length} V-5` }), text);
@@ -112,7 +116,8 @@ export class DeliveryMap {
     if (frame !== this.frame) this.van = null;
     this.frame = frame;
     const kept = this.van;
-    this.svg.replaceChildren(grid(scale), ruler(scale));
+    this.svg.replaceChildren(grid(scale), ruler(scale, places.map(at)));
+    if (store && driver) this.svg.append(element("path", { class: "ahead quiet", d: bend(at(store), at(this.trail[0])) }));
     if (this.trail.length > 1) {
       const points = this.trail.map((each) => { const p = at(each); return `${p.x},${p.y}`; }).join(" ");
       this.svg.append(element("polyline", { class: "trail", points }));

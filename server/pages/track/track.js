@@ -121,6 +121,7 @@ function show(tracked) {
   part("map-note").textContent = tracked.driver ? `The driver was here at ${time(tracked.driver.at)}.` : "";
   part("map-note").hidden = !tracked.driver;
   part("way-card").hidden = false;
+  part("happened").hidden = !tracked.steps.length;
   bar(tracked);
   steps(tracked);
   part("page").removeAttribute("aria-busy");
