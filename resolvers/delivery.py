@@ -296,7 +296,7 @@ async def delivery_batch(context: Context, id: UUID) -> Any:  # noqa: A002 — t
 
 
 @dataclass(frozen=True, kw_only=True)
-class DispatchBoard:
+class DispatchOverview:
     """What a dispatcher has before them: what is to be delivered, and who could."""
 
     store_id: UUID
@@ -304,10 +304,10 @@ class DispatchBoard:
     drivers: Sequence[Any]
 
 
-async def board(context: Context, store_id: UUID) -> DispatchBoard:
+async def dispatch_overview(context: Context, store_id: UUID) -> DispatchOverview:
     """Show what is open in a store, the oldest first."""
     _require_store(context, store_id)
-    return DispatchBoard(
+    return DispatchOverview(
         store_id=store_id,
         deliveries=await context.read(DeliveryReads).open_in_store(store_id, MOST_ON_A_BOARD),
         drivers=await context.read(DispatchReads).drivers_of_store(store_id),

@@ -22,7 +22,7 @@ from domain.delivery import (
 from domain.delivery import eta as estimating
 from domain.delivery import tracking as public
 from domain.delivery.geography import InvalidArea
-from domain.kernel import AlreadyExists, Forbidden, InvalidStateTransition
+from domain.kernel import AlreadyExists, Forbidden, InvalidStateTransition, Principal, Unauthenticated
 from domain.processes import shipping
 from resolvers import delivery as resolvers
 from resolvers.kernel import Context
@@ -32,6 +32,7 @@ from schema.kernel import (
     PUBLIC,
     Money,
     Node,
+    Visibility,
     bulk,
     command,
     computed,
@@ -48,6 +49,14 @@ from schema.scalars import JSON
 DRIVE = permission(drivers.DRIVE)
 DISPATCH = permission(drivers.DISPATCH)
 MANAGE = permission(drivers.MANAGE)
+
+
+def _drives_or_dispatches(principal: Principal, _parent: Any) -> None:
+    if not (principal.may(drivers.DRIVE) or principal.may(drivers.DISPATCH)):
+        raise Forbidden(permission=drivers.DRIVE) if principal.is_authenticated else Unauthenticated()
+
+
+DRIVES_OR_DISPATCHES = Visibility("delivery.drive or delivery.dispatch", _drives_or_dispatches)
 
 for _choices in (
     states.DeliveryState,
@@ -394,8 +403,8 @@ class DeliveryBatch(Node):
 
 
 @strawberry.type(description="What a dispatcher has before them: what is to be delivered, and who could.")
-class DispatchBoard:
-    __reads__ = (resolvers.DispatchBoard,)
+class DispatchOverview:
+    __reads__ = (resolvers.DispatchOverview,)
 
     store_id: UUID
     deliveries: list[Delivery]
@@ -496,7 +505,7 @@ class Query:
     driver_run_sheet = query(resolvers.driver_run_sheet, list[Delivery], who=DRIVE)
     delivery_batches = query(resolvers.delivery_batches, connection(DeliveryBatch), who=DISPATCH)
     delivery_batch = query(resolvers.delivery_batch, DeliveryBatch | None, who=DISPATCH)
-    dispatch_board = query(resolvers.board, DispatchBoard, who=DISPATCH)
+    dispatch_overview = query(resolvers.dispatch_overview, DispatchOverview, who=DISPATCH)
     on_time_rate = query(resolvers.on_time_rate, OnTimeRate, who=DISPATCH)
 
 
@@ -536,7 +545,7 @@ class Mutation:
         resolvers.dispatch_batch, DeliveryBatch, errors=[drivers.DriverNotAvailable, *STATE], who=DISPATCH
     )
     set_driver_status = command(
-        resolvers.set_driver_status, Driver, errors=[drivers.DriverStillBusy, Forbidden], who=AUTHENTICATED
+        resolvers.set_driver_status, Driver, errors=[drivers.DriverStillBusy], who=DRIVES_OR_DISPATCHES
     )
 
 

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.delivery.events import DriverStatusChanged
 from domain.delivery.states import DriverStatus, VehicleType
-from domain.kernel import Aggregate, DomainError, Forbidden, Work
+from domain.kernel import Aggregate, DomainError, NotFound, Work
 
 DRIVE = "delivery.drive"
 DISPATCH = "delivery.dispatch"
@@ -90,7 +90,7 @@ class SetDriverStatus:
 async def set_driver_status(command: SetDriverStatus, work: Work, drivers: Drivers) -> Driver:
     """Note it; whoever says so for the first time is a driver from then on.
 
-    Raises: Forbidden, DriverStillBusy.
+    Raises: NotFound, DriverStillBusy.
     """
     own = work.actor.require_user()
     user_id = command.driver_id or own
@@ -111,4 +111,4 @@ def _require_rights(driver: Driver, own: UUID, work: Work) -> None:
         return
     here = work.actor.may("stores.any") or (driver.store_id is not None and work.actor.works_at(driver.store_id))
     if not (work.actor.may(DISPATCH) and here):
-        raise Forbidden(permission=DISPATCH)
+        raise NotFound(kind="Driver", id=str(driver.user_id))

@@ -15,6 +15,7 @@ from domain.tenancy import PLATFORM_PERMISSION
 from resolvers.kernel import Context
 from server.services import Services
 from tests.schema.buying_marketplace import bought_in
+from tests.schema.delivery_marketplace import delivered_in
 from tests.schema.documents import document
 from tests.schema.recipes import SPARE_CATEGORIES, SPARE_SKUS, SPARE_SLUGS
 
@@ -102,6 +103,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     await _texts(market)
     await _errands(market)
     await bought_in(market, mark)
+    await delivered_in(market)
     return market
 
 

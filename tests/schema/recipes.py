@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.schema import buying_recipes as buying
+from tests.schema import delivery_recipes as delivery
 from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keys_in
 from tests.schema.keys import taking as _input
 
@@ -169,6 +170,7 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "addToWishlist": _input(productId=PRODUCT),
     "removeFromWishlist": _input(productId=PRODUCT),
     **buying.RECIPES,
+    **delivery.RECIPES,
 }
 
 # Names of arguments that, beside everything of type ID, name something that a tenant owns.
@@ -184,6 +186,7 @@ NOT_OWNED = {
     "setSupportedLanguage.input.code": "a language of the world",
     "users.role": "a name that every tenant may use; it only narrows the caller's own list",
     **buying.NOT_OWNED,
+    **delivery.NOT_OWNED,
 }
 
 

@@ -183,6 +183,7 @@ class TestAList:
 # What the keys of entities are called in a marketplace.
 ENTITY_KEYS = {
     ("Cart", "id"): "cart",
+    ("Delivery", "id"): "delivery",
     ("DiscountCode", "id"): "discount_code_id",
     ("FlashSale", "id"): "flash_sale",
     ("Order", "id"): "order",
