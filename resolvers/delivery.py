@@ -22,6 +22,7 @@ from domain.delivery.tracking import DeliveryTracking, arrivals, public_tracking
 from domain.kernel import InvalidInput, NotFound, uuid7
 from domain.paging import Page, PageRequest
 from domain.processes import delivering, shipping
+from domain.tenancy import StoreReads
 from domain.topics import TopicEvent
 from resolvers.kernel import Context, Feed, transacts
 
@@ -237,6 +238,10 @@ async def delivery_quote(
     address: shipping.DeliveryDestination,
     items: Sequence[shipping.DeliveryItem],
 ) -> Sequence[shipping.StoreDeliveryQuote]:
+    named = sorted({each.store_id for each in items if each.store_id})
+    for store_id, store in zip(named, await context.read(StoreReads).by_id(named), strict=True):
+        if store is None:
+            raise NotFound(kind="Store", id=str(store_id))
     offers = await context.read(OfferReads).by_sku([each.sku for each in items])
     facts, geometry = context.read(shipping.ShippingFactsReads), context.service(Geometry)
     return await shipping.delivery_quote(address, items, offers, facts, geometry)

@@ -88,27 +88,26 @@ class SetDriverStatus:
 
 
 async def set_driver_status(command: SetDriverStatus, work: Work, drivers: Drivers) -> Driver:
-    """Note it; whoever says so for the first time is a driver from then on.
+    """Note it; whoever says so of themselves for the first time is a driver from then on.
 
     Raises: NotFound, DriverStillBusy.
     """
     own = work.actor.require_user()
     user_id = command.driver_id or own
     driver = await drivers.lock(user_id)
-    if driver is None:
+    if driver is None and user_id == own:
         store_id = command.store_id or min(work.actor.store_ids, default=None)
+        if store_id is not None and not work.actor.works_at(store_id):
+            raise NotFound(kind="Store", id=str(store_id))
         driver = Driver(tenant_id=work.tenant_id, user_id=user_id, store_id=store_id)
-        _require_rights(driver, own, work)
         drivers.add(driver)
-    _require_rights(driver, own, work)
+    if driver is None or not _may_tell(driver, own, work):
+        raise NotFound(kind="Driver", id=str(user_id))
     driver.vehicle_type = command.vehicle_type or driver.vehicle_type
     driver.report(command.status, await drivers.open_deliveries(user_id), work)
     return driver
 
 
-def _require_rights(driver: Driver, own: UUID, work: Work) -> None:
-    if driver.user_id == own:
-        return
+def _may_tell(driver: Driver, own: UUID, work: Work) -> bool:
     here = work.actor.may("stores.any") or (driver.store_id is not None and work.actor.works_at(driver.store_id))
-    if not (work.actor.may(DISPATCH) and here):
-        raise NotFound(kind="Driver", id=str(driver.user_id))
+    return driver.user_id == own or (work.actor.may(DISPATCH) and here)

@@ -55,7 +55,7 @@ async def delivered_in(market: Any) -> None:
     work = Work(tenant_id=market.tenant_id, actor=market.admin, now=datetime.now(UTC), correlation_id="marketplace")
     delivery = await market.services.transactions.run(plant, command, work)
     batch = await market.make("createDeliveryBatch", **store, deliveryIds=[str(delivery.id)])
-    await market.make("setDriverStatus", **store, status="OFFLINE", driverId=keys["user"])
+    await market.make("setDriverStatus", **store, status="OFFLINE")
     keys |= {
         "delivery_zone": zone["id"],
         "shipping_method": method["id"],

@@ -64,5 +64,6 @@ _CHOSEN = {
 }
 NOT_OWNED = {
     **{f"{field}.input.{path}": why for field in ("checkout", "checkoutPreview") for path, why in _CHOSEN.items()},
+    "completeDelivery.input.code": "what the recipient says; it belongs to the delivery that is named",
     "ingestCarrierTracking.input.scans.scanId": "the carrier's own name for what it saw",
 }
