@@ -12,6 +12,7 @@ from redis.exceptions import RedisError
 
 from domain.delivery.geography import Ping, Position
 from domain.delivery.topics import driver_signal
+from domain.kernel import Unavailable
 from domain.topics import Presence, Signals
 
 log = structlog.get_logger("agora.delivery")
@@ -101,9 +102,11 @@ class Group:
         try:
             answers = await self._answer([asked for asked, _ in group])
         except Exception as error:  # noqa: BLE001 — it is handed to those who asked.
+            lost = isinstance(error, RedisError | OSError)
+            refusal = Unavailable(part="The store of positions") if lost else error
             for _, answer in group:
                 if not answer.done():
-                    answer.set_exception(error)
+                    answer.set_exception(refusal)
             return
         for (_, answer), value in zip(group, answers, strict=True):
             if not answer.done():
