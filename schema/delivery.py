@@ -22,7 +22,7 @@ from domain.delivery import (
 from domain.delivery import eta as estimating
 from domain.delivery import tracking as public
 from domain.delivery.geography import InvalidArea
-from domain.kernel import AlreadyExists, Forbidden, InvalidStateTransition, Principal, Unauthenticated
+from domain.kernel import AlreadyExists, InvalidStateTransition
 from domain.processes import shipping
 from resolvers import delivery as resolvers
 from resolvers.kernel import Context
@@ -32,7 +32,6 @@ from schema.kernel import (
     PUBLIC,
     Money,
     Node,
-    Visibility,
     bulk,
     command,
     computed,
@@ -49,14 +48,6 @@ from schema.scalars import JSON
 DRIVE = permission(drivers.DRIVE)
 DISPATCH = permission(drivers.DISPATCH)
 MANAGE = permission(drivers.MANAGE)
-
-
-def _drives_or_dispatches(principal: Principal, _parent: Any) -> None:
-    if not (principal.may(drivers.DRIVE) or principal.may(drivers.DISPATCH)):
-        raise Forbidden(permission=drivers.DRIVE) if principal.is_authenticated else Unauthenticated()
-
-
-DRIVES_OR_DISPATCHES = Visibility("delivery.drive or delivery.dispatch", _drives_or_dispatches)
 
 for _choices in (
     states.DeliveryState,
@@ -544,9 +535,7 @@ class Mutation:
     dispatch_batch = command(
         resolvers.dispatch_batch, DeliveryBatch, errors=[drivers.DriverNotAvailable, *STATE], who=DISPATCH
     )
-    set_driver_status = command(
-        resolvers.set_driver_status, Driver, errors=[drivers.DriverStillBusy], who=DRIVES_OR_DISPATCHES
-    )
+    set_driver_status = command(resolvers.set_driver_status, Driver, errors=[drivers.DriverStillBusy], who=DRIVE)
 
 
 @strawberry.type

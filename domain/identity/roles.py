@@ -95,7 +95,7 @@ PERMISSIONS: Mapping[str, str] = {
 
 _SHELVES = frozenset({"catalog.import", "catalog.publish", "catalog.write", "inventory.adjust", "inventory.read"})
 _SELLING = frozenset({"orders.read", "orders.update", "pricing.read", "pricing.write"})
-_SENDING = frozenset({"delivery.dispatch", "delivery.manage"})
+_SENDING = frozenset({"delivery.dispatch", "delivery.drive", "delivery.manage"})
 _STAFF = frozenset({"inventory.read"})
 
 PRESETS: Mapping[str, frozenset[str]] = {
@@ -128,7 +128,7 @@ PRESETS: Mapping[str, frozenset[str]] = {
     Role.SUPPORT_AGENT: frozenset({"identity.read", "orders.read", "payments.read"}),
     Role.FINANCE: frozenset({"orders.read", "payments.*", "pricing.read", "stores.any", "tenancy.read"}),
     Role.HOST: _STAFF,
-    Role.DISPATCHER: frozenset({"delivery.dispatch", "orders.read"}),
+    Role.DISPATCHER: frozenset({"delivery.dispatch", "delivery.drive", "orders.read"}),
     Role.DRIVER: frozenset({"delivery.drive", "tax.verify"}),
     Role.PHOTOGRAPHER: _STAFF,
     Role.EXPERT: _STAFF,
