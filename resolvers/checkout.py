@@ -6,6 +6,7 @@ from uuid import UUID
 
 from domain.catalog import OfferReads
 from domain.codec import fingerprint
+from domain.delivery.geography import Geometry
 from domain.kernel import NotFound
 from domain.orders import DeliveryAddress, DeliveryMethod, OrderReads
 from domain.orders.cart_checkout import CompleteCheckout
@@ -16,6 +17,7 @@ from domain.processes import cancelling, preparing
 from domain.processes.checkout import CHECKOUT, Checkout, checkout_saga, completion_saga
 from domain.processes.preparing import CartCheckout
 from domain.processes.quoting import CheckoutQuote, checkout_quote, destination, price_request
+from domain.processes.shipping import DeliveryChoice, ShippingFactsReads, delivery_request
 from domain.sagas import Saga, SagaRunner
 from domain.tax import TaxReads
 from domain.tenancy import StoreReads
@@ -61,17 +63,23 @@ async def _planned(context: Context, cart: Cart) -> CheckoutQuote | None:
     plan, pickup = cart.checkout, cart.checkout.delivery_method is DeliveryMethod.PICKUP
     if not cart.lines or (plan.address is None and not pickup):
         return None
-    return await _quote(context, cart, plan.delivery_method or DeliveryMethod.DELIVERY, plan.address, plan.points)
+    method, choice = plan.delivery_method or DeliveryMethod.DELIVERY, DeliveryChoice.of(plan)
+    return await _quote(context, cart, method, plan.address, plan.points, choice)
 
 
 async def checkout_preview(context: Context, input: Checkout) -> CheckoutQuote:  # noqa: A002 — GraphQL's conventional name.
     """Say what a cart would cost as an order; nothing is reserved or kept by it."""
     cart = await _cart(context, input.cart_id, input.token)
-    return await _quote(context, cart, input.delivery_method, input.address, input.points)
+    return await _quote(context, cart, input.delivery_method, input.address, input.points, input.delivery)
 
 
 async def _quote(
-    context: Context, cart: Cart, method: DeliveryMethod, address: DeliveryAddress | None, points: int
+    context: Context,
+    cart: Cart,
+    method: DeliveryMethod,
+    address: DeliveryAddress | None,
+    points: int,
+    choice: DeliveryChoice | None,
 ) -> CheckoutQuote:
     province = None
     if cart.lines:
@@ -83,7 +91,9 @@ async def _quote(
     request = price_request(cart, offers, to, points, now, context.principal.user_id)
     facts = await context.read(PriceFactsReads).gather(request)
     rates = await context.read(TaxReads).applicable(to.place, now.date())
-    return checkout_quote(cart, offers, request, facts, rates, to)
+    shipping, geometry = context.read(ShippingFactsReads), context.service(Geometry)
+    delivery = await delivery_request(choice, to.address, to.place, cart.lines, shipping, geometry)
+    return checkout_quote(cart, offers, request, facts, rates, to, delivery)
 
 
 async def _cart(context: Context, cart_id: UUID | None, token: str | None) -> Cart:

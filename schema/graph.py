@@ -24,6 +24,7 @@ CONTEXTS = (
     "notifications",
     "messaging",
     "live",
+    "delivery",
 )
 
 

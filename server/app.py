@@ -38,6 +38,7 @@ from server.notifications.unsubscribing import SignedTokens, unsubscribe_route
 from server.notifications.wiring import mailbox_of
 from server.pages.mailbox import mailbox_routes
 from server.pages.studio import studio_routes
+from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, webhook_route
@@ -70,6 +71,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         *attachment_routes(sessions),
         stream_hook(lambda: sessions.services.by_port[StreamingPlatform] if sessions.services else None),
         *studio_routes(settings.live_playback_url),
+        *track_routes(),
         Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
         unsubscribe_route(SignedTokens(settings.derive_key), sessions.transactions),
         bounce_route(settings.bounce_secrets, sessions.transactions),

@@ -11,6 +11,7 @@ import data.tables  # noqa: F401 — maps every aggregate and registers every po
 from data.bus import channel_of, connect
 from data.database import Database
 from data.declarations import declared
+from data.delivery import BufferedPositionLog, RememberedLegs
 from data.encryption import AesCipher
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
@@ -23,6 +24,11 @@ from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
 from data.topics import SqlTopicLog
 from data.transactions import SqlTransactions
+from domain.delivery.addresses import AddressValidator
+from domain.delivery.carriers import Carriers
+from domain.delivery.geography import Geometry
+from domain.delivery.positions import DriverSignals, Legs, PositionLog, Positions
+from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
@@ -40,6 +46,10 @@ from domain.topics import Presence, Signals, TopicHub
 from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
 from server.auth import Authenticator, IssuingTokens, RevocationList
+from server.delivery.addresses import PostalRules
+from server.delivery.carriers import CarrierDirectory, PostCounter
+from server.delivery.geometry import ShapelyGeometry
+from server.delivery.routing import PyVrpOptimizer
 from server.importer import OurMaps
 from server.live import EmbeddedStreaming
 from server.metrics import METRICS
@@ -59,6 +69,7 @@ from subscriptions.announcing import AnnouncedPresence
 from subscriptions.hub import RedisHub
 from subscriptions.live import RedisLiveRooms
 from subscriptions.pace import RedisTypingPace
+from subscriptions.positions import RedisPositions, WatchedSignals
 from subscriptions.presence import RedisPresence
 
 AUDIENCE = "agora"
@@ -167,6 +178,12 @@ async def open_services(
             UploadTickets: SignedTickets(settings.derive_key("upload tickets")),
             RoomBooks: SqlRoomBooks(database),
             StreamingPlatform: _streaming(settings, database),
+            Geometry: ShapelyGeometry(),
+            AddressValidator: PostalRules(),
+            RouteOptimizer: PyVrpOptimizer(),
+            Carriers: CarrierDirectory([PostCounter(settings.url)]),
+            Legs: RememberedLegs(database),
+            PositionLog: await stack.enter_async_context(BufferedPositionLog(database)),
         }
         if settings.redis_url:
             redis = await stack.enter_async_context(connect(settings.redis_url))
@@ -183,6 +200,8 @@ async def open_services(
                 Presence: rooms,
                 LiveRooms: rooms,
                 TypingPace: RedisTypingPace(redis),
+                Positions: RedisPositions(redis),
+                DriverSignals: await stack.enter_async_context(WatchedSignals(hub, presence)),
             }
         payments = await stack.enter_async_context(_payments(settings, sandbox_post))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}

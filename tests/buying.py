@@ -16,6 +16,7 @@ from data.job_runner import JobRunner
 from data.sagas import SagaHolds
 from data.transactions import SqlTransactions
 from domain.codec import fingerprint
+from domain.delivery.geography import Geometry
 from domain.inventory import StockDesk
 from domain.jobs import Jobs
 from domain.kernel import Principal, Work, uuid7
@@ -28,6 +29,7 @@ from domain.processes.carting import AddToCart, NewCartLine, add_to_cart
 from domain.processes.checkout import CHECKOUT, Checkout, checkout_saga
 from domain.sagas import ENDED, Saga
 from domain.tenancy import Store, StoreStatus
+from server.delivery.geometry import ShapelyGeometry
 from server.payments.offline import BankTransfer, Cash
 from server.payments.routing import ProviderRouter
 from server.payments.sandbox import SandboxProvider
@@ -133,6 +135,7 @@ class Market:
             PaymentProvider: self.router,
             ProviderDirectory: self.router,
             StockDesk: desk or GroupedStockDesk(self.database),
+            Geometry: ShapelyGeometry(),
         }
         transactions = SqlTransactions(self.database)
         transactions.offer(services)
@@ -249,7 +252,14 @@ async def market(database: Database, tenant_id: UUID) -> AsyncIterator[Market]:
     bank = Bank.opened()
     router = ProviderRouter([bank.provider, BankTransfer(), Cash()])
     transactions = SqlTransactions(database)
-    transactions.offer({PaymentProvider: router, ProviderDirectory: router, StockDesk: GroupedStockDesk(database)})
+    transactions.offer(
+        {
+            PaymentProvider: router,
+            ProviderDirectory: router,
+            StockDesk: GroupedStockDesk(database),
+            Geometry: ShapelyGeometry(),
+        }
+    )
     made = Market(database, transactions, tenant_id, bank, router, [uuid7(), uuid7()], [uuid7(), uuid7()])
     async with database.session(tenant_id) as session:
         session.add(PaymentPolicy(tenant_id=tenant_id, version=1, review_score=100, reject_score=101))

@@ -41,6 +41,7 @@ class Role(StrEnum):
     SUPPORT_AGENT = "support_agent"
     FINANCE = "finance"
     HOST = "host"
+    DISPATCHER = "dispatcher"
     DRIVER = "driver"
     PHOTOGRAPHER = "photographer"
     EXPERT = "expert"
@@ -55,6 +56,9 @@ PERMISSIONS: Mapping[str, str] = {
     "catalog.publish": "Publish and withdraw one's own products.",
     "catalog.write": "Create and change one's own products, variants and images.",
     "catalog.write.any": "Create and change the products of all sellers.",
+    "delivery.dispatch": "See and assign the deliveries of one's stores, and plan tours.",
+    "delivery.drive": "Deliver, and say where one is.",
+    "delivery.manage": "Change zones, shipping methods and slots of one's stores.",
     "identity.read": "See users with their contact data, sessions and log-ins.",
     "identity.manage": "Lock, unlock, deactivate and reactivate users; end their sessions.",
     "identity.roles": "Assign and revoke roles, and define new ones.",
@@ -98,14 +102,16 @@ PERMISSIONS: Mapping[str, str] = {
 
 _SHELVES = frozenset({"catalog.import", "catalog.publish", "catalog.write", "inventory.adjust", "inventory.read"})
 _SELLING = frozenset({"orders.read", "orders.update", "pricing.read", "pricing.write"})
+_SENDING = frozenset({"delivery.dispatch", "delivery.drive", "delivery.manage"})
 _STAFF = frozenset({"inventory.read"})
 
 PRESETS: Mapping[str, frozenset[str]] = {
     Role.BUYER: frozenset(),
-    Role.SELLER: _SHELVES | _SELLING | {"live.host", "reviews.respond"},
+    Role.SELLER: _SHELVES | _SELLING | _SENDING | {"live.host", "reviews.respond"},
     Role.ADMIN: frozenset(
         {
             "catalog.*",
+            "delivery.*",
             "identity.*",
             "inventory.*",
             "live.*",
@@ -126,13 +132,14 @@ PRESETS: Mapping[str, frozenset[str]] = {
         }
     ),
     Role.SUPER_ADMIN: frozenset({"*"}),
-    Role.STORE_MANAGER: _SHELVES | _SELLING | {"live.host", "reviews.respond", "tax.verify", "tenancy.read"},
-    Role.WAREHOUSE_OPERATOR: _STAFF | {"inventory.adjust", "orders.read", "orders.update"},
+    Role.STORE_MANAGER: _SHELVES | _SELLING | _SENDING | {"live.host", "reviews.respond", "tax.verify", "tenancy.read"},
+    Role.WAREHOUSE_OPERATOR: _STAFF | {"delivery.dispatch", "inventory.adjust", "orders.read", "orders.update"},
     Role.SUPPORT_AGENT: frozenset({"identity.read", "notifications.read", "orders.read", "payments.read"}),
     Role.MODERATOR: frozenset({"catalog.moderate", "live.moderate", "messaging.moderate", "reviews.moderate"}),
     Role.FINANCE: frozenset({"orders.read", "payments.*", "pricing.read", "stores.any", "tenancy.read"}),
     Role.HOST: _STAFF | {"live.host", "pricing.read", "pricing.write"},
-    Role.DRIVER: frozenset({"tax.verify"}),
+    Role.DISPATCHER: frozenset({"delivery.dispatch", "delivery.drive", "orders.read"}),
+    Role.DRIVER: frozenset({"delivery.drive", "tax.verify"}),
     Role.PHOTOGRAPHER: _STAFF,
     Role.EXPERT: _STAFF,
     Role.TECHNICIAN: _STAFF,

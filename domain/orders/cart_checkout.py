@@ -9,6 +9,10 @@ from domain.kernel import DomainError
 from domain.orders.drafts import DeliveryAddress
 from domain.orders.states import DeliveryMethod
 
+_BRINGING = (
+    "delivery_method", "shipping_method_ids", "slot_ids", "latitude", "longitude", "delivery_notes",
+)  # fmt: skip
+
 
 class CheckoutStep(StrEnum):
     """What a checkout needs to know."""
@@ -37,6 +41,11 @@ class CheckoutPlan:
     """
 
     delivery_method: DeliveryMethod | None = None
+    shipping_method_ids: tuple[UUID, ...] = ()
+    slot_ids: tuple[UUID, ...] = ()
+    latitude: float | None = None
+    longitude: float | None = None
+    delivery_notes: str | None = None
     address: DeliveryAddress | None = None
     email: str | None = None
     notes: str | None = None
@@ -55,12 +64,13 @@ class CheckoutPlan:
         return tuple(step for step, is_open in open_.items() if is_open)
 
     def over(self, earlier: Self) -> Self:
-        """Give this plan with what it leaves open as an earlier one has it; a payment is taken over as a whole."""
-        names = ("delivery_method", "address", "email", "notes")
-        filled = {name: getattr(self, name) or getattr(earlier, name) for name in names}
+        """Give this plan with what it leaves open as an earlier one has it; delivery and payment each as a whole."""
+        filled = {name: getattr(self, name) or getattr(earlier, name) for name in ("address", "email", "notes")}
+        bringer = earlier if self.delivery_method is None else self
+        brought = {name: getattr(bringer, name) for name in _BRINGING}
         payer = earlier if self.payment_method is None else self
         paid = {name: getattr(payer, name) for name in ("payment_method", "payment_token", "points")}
-        return replace(self, **filled, **paid)
+        return replace(self, **filled, **brought, **paid)
 
 
 @dataclass(frozen=True, kw_only=True)

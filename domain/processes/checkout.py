@@ -12,6 +12,9 @@ from uuid import UUID
 
 from domain.catalog import Skus
 from domain.codec import from_json, to_json
+from domain.delivery.geography import Geometry
+from domain.delivery.offers import DeliveryPromises
+from domain.delivery.slots import DeliverySlots
 from domain.inventory import (
     CommitStock,
     InsufficientStock,
@@ -70,6 +73,13 @@ from domain.processes.quoting import (
     price_request,
     splits_of,
 )
+from domain.processes.shipping import (
+    DeliveryChoice,
+    ShippingFacts,
+    break_promises,
+    delivery_request,
+    keep_promises,
+)
 from domain.sagas import Process, Processes, Saga, Step, Waiting
 from domain.tax import AgeVerifications, TaxRates, require_age
 from domain.tenancy import SalesChannel, Stores
@@ -107,6 +117,7 @@ class Checkout:
     points: int = 0
     notes: str | None = None
     live_session_id: UUID | None = None
+    delivery: DeliveryChoice | None = None
     expected_total_minor: int | None = None
 
 
@@ -156,12 +167,16 @@ async def place_order(
     fraud: FraudReads,
     directory: ProviderDirectory,
     payments: Payments,
+    shipping: ShippingFacts,
+    geometry: Geometry,
+    promises: DeliveryPromises,
+    slots: DeliverySlots,
 ) -> None:
     """Turn the cart into a pending order at today's prices, with everything that it uses up taken, and open its payment.
 
     Raises: NotFound, StoreNotSelling, EmptyCart, CartClosed, CartExpired, NoLongerOnSale, PriceChanged, AgeNotVerified,
-        UnsupportedPaymentMethod, what pricing has against codes and points, InvalidInput; CheckoutIncomplete and
-        ConcurrentModification where it was settled step by step.
+        UnsupportedPaymentMethod, what pricing has against codes and points, and stores against the address, SlotFull,
+        SlotClosed, InvalidInput; CheckoutIncomplete and ConcurrentModification where it was settled step by step.
     """
     if "completes" in saga.data:
         command, cart = await _settled(from_json(saga.data["completes"], CompleteCheckout), work, carts)
@@ -173,7 +188,9 @@ async def place_order(
     offers = await skus.offers([line.sku for line in cart.lines])
     request = price_request(cart, offers, to, command.points, work.now, work.actor.user_id)
     known = await facts.gather(request)
-    quote = checkout_quote(cart, offers, request, known, await rates.applicable(to.place, work.now.date()), to)
+    delivery = await delivery_request(command.delivery, to.address, to.place, cart.lines, shipping, geometry)
+    applicable = await rates.applicable(to.place, work.now.date())
+    quote = checkout_quote(cart, offers, request, known, applicable, to, delivery)
     if command.expected_total_minor not in {None, quote.total.amount_minor}:
         raise PriceChanged(expected_minor=command.expected_total_minor or 0, actual_minor=quote.total.amount_minor)
     await require_age(ages, work.actor.user_id, quote.minimum_age, work.now.date())
@@ -183,6 +200,10 @@ async def place_order(
     if not command.lines:
         cart.convert(order.id, work.now)
     await allowances.take(order.id, work.actor.user_id, quote.prices.uses, work.now)
+    if quote.deliveries or (command.delivery and to.address):
+        agreed = (order.store_ids, order.currency, quote.deliveries, command.delivery)
+        await keep_promises(order.id, *agreed, work, promises, slots)
+        saga.data["promised"] = True
     saga.data["claims"] = [[str(line.store_id), line.sku, line.quantity] for line in order.lines]
     if order.total_minor:
         payments.add(await _payment(saga, command, order, fraud, directory, work))
@@ -214,6 +235,7 @@ async def _settled(asked: CompleteCheckout, work: Work, carts: Carts) -> tuple[C
         payment_token=plan.payment_token,
         points=plan.points,
         notes=plan.notes,
+        delivery=DeliveryChoice.of(plan),
         expected_total_minor=asked.expected_total_minor,
     )
     return command, cart
@@ -378,6 +400,8 @@ async def withdraw_order(
     ledger: Ledger,
     carts: Carts,
     queue: JobQueue,
+    promises: DeliveryPromises,
+    slots: DeliverySlots,
 ) -> None:
     """Cancel the order, give back stock, discounts and the cart, and see to it that the buyer's money goes back."""
     order = await orders.lock(saga.id)
@@ -390,6 +414,8 @@ async def withdraw_order(
             await give_cart_back(order.cart_id, order.id, work, carts)
     await release_stock(ReleaseStock(order_id=order.id), work, book)
     await allowances.give_back(order.id)
+    if saga.data.get("promised"):
+        await break_promises(order.id, promises, slots)
     for payment in await payments.by_order(order.id):
         if "mistaken" in saga.data and payment.state not in OVER:
             mistaken = from_json(saga.data["mistaken"], ChargeOutcome)
@@ -456,6 +482,7 @@ def _draft(command: Checkout, cart: Cart, quote: CheckoutQuote, to: Destination,
         discount=quote.discount,
         tax=quote.tax,
         delivery_fee=quote.delivery_fee,
+        delivery_tax=quote.delivery_tax,
         total=quote.total,
         tax_inclusive=to.tax_inclusive,
         address=to.address,

@@ -15,6 +15,7 @@ from domain.payments.policy import Policies
 from domain.payments.providers import ProviderDirectory
 from domain.pricing import PriceFacts, price_quote
 from domain.processes.carting import quote_request
+from domain.processes.shipping import DeliveryChoice
 from domain.tax import TaxPlace
 from domain.tenancy import SalesChannel, Stores
 
@@ -31,9 +32,10 @@ class SetCheckoutAddress:
 
 @dataclass(frozen=True, kw_only=True)
 class SetCheckoutDelivery:
-    """Say whether the order is delivered or picked up."""
+    """Say whether the order is delivered or picked up, and of each store by which method and in which slot."""
 
     delivery_method: DeliveryMethod
+    delivery: DeliveryChoice | None = None
     cart_id: UUID | None = None
     token: str | None = None
     expected_version: int | None = None
@@ -104,7 +106,16 @@ async def set_checkout_delivery(command: SetCheckoutDelivery, work: Work, carts:
     pickup = command.delivery_method is DeliveryMethod.PICKUP
     for store in await stores.many({line.store_id for line in cart.lines}):
         store.expect_selling(SalesChannel.PICKUP if pickup else SalesChannel.DELIVERY)
-    plan = replace(cart.checkout, delivery_method=command.delivery_method)
+    choice = command.delivery or DeliveryChoice()
+    plan = replace(
+        cart.checkout,
+        delivery_method=command.delivery_method,
+        shipping_method_ids=choice.method_ids,
+        slot_ids=choice.slot_ids,
+        latitude=choice.latitude,
+        longitude=choice.longitude,
+        delivery_notes=choice.notes,
+    )
     return _settled(cart, CheckoutStep.DELIVERY, plan, work)
 
 

@@ -7,6 +7,7 @@ from decimal import Decimal
 from uuid import UUID
 
 from domain.catalog import Offer
+from domain.delivery.offers import DeliveryOption
 from domain.kernel import DomainError, InvalidInput
 from domain.money import Money
 from domain.orders import DeliveryAddress, DeliveryMethod, Order, OrderLine
@@ -14,6 +15,7 @@ from domain.orders.cart_parts import CartLine, EmptyCart
 from domain.orders.carts import Cart
 from domain.payments.splits import Split
 from domain.pricing import Facts, PricedLine, PriceQuote, QuoteLine, QuoteRequest, price_quote
+from domain.processes.shipping import DeliveryRequest
 from domain.tax import TaxedLine, TaxLine, TaxPlace, TaxQuote, TaxRate, required_age, tax_quote
 
 ADDED_AT_CHECKOUT = frozenset({"CA", "US"})
@@ -63,6 +65,7 @@ class CheckoutQuote:
     taxes: TaxQuote
     currency: str
     minimum_age: int | None
+    deliveries: tuple[DeliveryOption, ...] = ()
 
     @property
     def subtotal(self) -> Money:
@@ -78,7 +81,13 @@ class CheckoutQuote:
 
     @property
     def delivery_fee(self) -> Money:
-        return Money(0, self.currency)
+        return sum((each.fee for each in self.deliveries), Money(0, self.currency))
+
+    @property
+    def delivery_tax(self) -> Money:
+        # The fee is taxed after all lines.
+        taxed = self.taxes.lines[len(self.lines) :]
+        return sum((each.tax for each in taxed), Money(0, self.currency))
 
     @property
     def total(self) -> Money:
@@ -139,12 +148,15 @@ def checkout_quote(
     facts: Facts,
     rates: Sequence[TaxRate],
     to: Destination,
+    delivery: DeliveryRequest | None = None,
 ) -> CheckoutQuote:
     """Price a cart as it would be ordered now; every amount adds up to the last minor unit.
 
-    Raises: CurrencyMismatch; what pricing has against a code; InvalidInput.
+    Raises: CurrencyMismatch; what pricing has against a code, and stores against an address; InvalidInput.
     """
     prices = price_quote(request, facts)
+    nets = [each.net for each in prices.lines]
+    deliveries = delivery.choose(zip(cart.lines, nets, strict=True)) if delivery else ()
     regulated = {
         line.id for line, offer in zip(cart.lines, offers, strict=True) if offer is not None and offer.regulated
     }
@@ -153,10 +165,16 @@ def checkout_quote(
         TaxLine(key=each.key, amount=each.net, minimum_age=adult if line.id in regulated else None)
         for line, each in zip(cart.lines, prices.lines, strict=True)
     ]
-    taxes = tax_quote(taxed, rates, inclusive=to.tax_inclusive)
+    fees = [TaxLine(key=f"delivery {each.store_id}", amount=each.fee) for each in deliveries]
+    taxes = tax_quote([*taxed, *fees], rates, inclusive=to.tax_inclusive)
     lines = tuple(map(_order_line, cart.lines, prices.lines, taxes.lines))
     return CheckoutQuote(
-        lines=lines, prices=prices, taxes=taxes, currency=request.currency, minimum_age=required_age(taxed)
+        lines=lines,
+        prices=prices,
+        taxes=taxes,
+        currency=request.currency,
+        minimum_age=required_age(taxed),
+        deliveries=deliveries,
     )
 
 
@@ -179,18 +197,24 @@ def _order_line(line: CartLine, priced: PricedLine, taxed: TaxedLine) -> OrderLi
 
 def splits_of(order: Order, commission_rate: Decimal) -> tuple[Split, ...]:
     """Say whom an order's money is for: the goods for their sellers, the tax on them, and delivery for the platform."""
-    splits = [
-        Split(
-            sub_order_id=part.id,
-            seller_id=part.seller_id,
-            goods_minor=part.total_minor - part.tax_minor - part.delivery_fee_minor,
-            tax_minor=part.tax_minor,
-            commission_rate=commission_rate,
+    of_goods = {line.id: line.tax.amount_minor for line in order.lines}
+    splits, delivery_minor = [], 0
+    for part in order.sub_orders:
+        delivery_tax = part.tax_minor - sum(of_goods[line_id] for line_id in part.line_ids)
+        # A fee that contains its tax is the platform's without it: the tax goes the way of all taxes.
+        fee = part.delivery_fee_minor - (delivery_tax if order.tax_inclusive else 0)
+        delivery_minor += fee
+        splits.append(
+            Split(
+                sub_order_id=part.id,
+                seller_id=part.seller_id,
+                goods_minor=part.total_minor - part.tax_minor - fee,
+                tax_minor=part.tax_minor,
+                commission_rate=commission_rate,
+            )
         )
-        for part in order.sub_orders
-    ]
-    if order.delivery_fee_minor:
-        splits.append(Split(goods_minor=order.delivery_fee_minor))
+    if delivery_minor:
+        splits.append(Split(goods_minor=delivery_minor))
     return tuple(splits)
 
 

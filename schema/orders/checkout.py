@@ -7,6 +7,8 @@ import strawberry
 
 from domain import orders as domain
 from domain import tax
+from domain.delivery.offers import NOT_ELIGIBLE, DeliveryOption
+from domain.delivery.slots import SlotClosed, SlotFull
 from domain.inventory import InsufficientStock, ReservationEnded
 from domain.kernel import InvalidStateTransition
 from domain.money import CurrencyMismatch
@@ -24,7 +26,7 @@ from resolvers import checkout as resolvers
 from schema.inputs import enum_of
 from schema.kernel import AUTHENTICATED, PUBLIC, bulk, command, computed, query
 from schema.orders.carts import CODES, Cart
-from schema.orders.entities import amount
+from schema.orders.entities import Store, amount
 from schema.orders.orders import Order, OrderAddress
 
 for _choices in (MethodKind, StepKind, tax.TaxKind, CheckoutStep):
@@ -48,6 +50,9 @@ REFUSALS = [
     UnsupportedPaymentMethod,
     InsufficientStock,
     ReservationEnded,
+    *NOT_ELIGIBLE,
+    SlotFull,
+    SlotClosed,
     InvalidStateTransition,
     processes.PaymentDeclined,
     ProcessUnfinished,
@@ -90,6 +95,20 @@ class CheckoutTax:
     tax = amount("tax")
 
 
+@strawberry.type(description="How one store brings its part of an order: the way that was chosen, or the cheapest.")
+class CheckoutDelivery:
+    __reads__ = (DeliveryOption,)
+
+    store = computed(lambda option, _context: Store(id=option.store_id), Store | None)
+    method_id: UUID | None
+    name: str
+    carrier: str
+    fee = amount("fee")
+    estimated_minutes: int | None
+    min_transit_days: int
+    max_transit_days: int
+
+
 @strawberry.type(description="What a cart would cost as an order, and why.")
 class CheckoutPreview:
     __reads__ = (quoting.CheckoutQuote,)
@@ -99,6 +118,7 @@ class CheckoutPreview:
     discount = amount("discount")
     tax = amount("tax")
     delivery_fee = amount("delivery_fee")
+    deliveries: list[CheckoutDelivery]
     total = amount("total")
     taxes = computed(lambda quote, _context: quote.taxes.components, list[CheckoutTax])
     tax_inclusive = computed(

@@ -5,7 +5,7 @@
 
 import base64
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pkgutil import resolve_name
 
 import structlog
@@ -22,6 +22,7 @@ from server.settings import Settings
 log = structlog.get_logger("agora.demo")
 
 USERS_FILE = "demo-users.txt"
+LINKS_FILE = "demo-links.txt"
 PASSWORD_BYTES = 10
 
 
@@ -45,7 +46,10 @@ async def _load_missing(settings: Settings, markets: Sequence[Market]) -> None:
     password_of = passwords(settings)
     async with open_services(settings) as services:
         # Side by side, so that PostgreSQL writes for one while Python makes the goods of the other.
-        await together([loader(services, market, password_of).run() for market in markets])
+        loaders = [loader(services, market, password_of) for market in markets]
+        await together([each.run() for each in loaders])
+        numbers = {market.code: await each.tracking_number() for market, each in zip(markets, loaders, strict=True)}
+    _write_links(settings, numbers)
     log.info("demo.loaded", markets=[market.code for market in markets])
 
 
@@ -69,6 +73,13 @@ def passwords(settings: Settings) -> Callable[[str], str]:
         return "-".join(text[start : start + 4] for start in range(0, len(text), 4))
 
     return password_of
+
+
+def _write_links(settings: Settings, numbers: Mapping[str, str | None]) -> None:
+    """Say where something can be seen without an account."""
+    lines = [f"{settings.url}/track/{number}?tenant={code}\n" for code, number in numbers.items() if number]
+    settings.home.mkdir(parents=True, exist_ok=True)
+    (settings.home / LINKS_FILE).write_text("".join(lines), encoding="utf-8")
 
 
 def _write_users(settings: Settings, markets: Sequence[Market]) -> None:

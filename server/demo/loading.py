@@ -11,6 +11,7 @@ from uuid import UUID
 
 from data.database import Reads
 from domain.catalog import AttributeDefinition, CategoryReads, ProductReads, Viewer
+from domain.delivery.ports import DeliveryFilter, DeliveryReads
 from domain.identity.passwords import PasswordHasher
 from domain.identity.roles import Role
 from domain.identity.users import UserReads
@@ -32,6 +33,7 @@ from domain.tenancy import (
     create_store,
     create_tenant,
 )
+from server.demo.delivering import DemoDelivery
 from server.demo.goods import TRANSLATED, Goods, tree
 from server.demo.handlers import (
     Announce,
@@ -96,6 +98,7 @@ class MarketLoader:
         buyers = [people[each.email] for each in staff if each.role is Role.BUYER]
         await self._wish(goods, [*buyers, *reviewers])
         await self._announce(goods, next(people[each.email] for each in staff if each.role is Role.SELLER))
+        await self._deliver(goods, staff, people, stores)
         await self._open()
 
     async def _tenant(self) -> UUID:
@@ -219,6 +222,25 @@ class MarketLoader:
             if row is not None and row.seller_id == host_id and shelf is not None and shelf.available > SHOWN_FROM
         ]
         await self._run(announce_session, Announce(market=self._market.tenant.name, host_id=host_id, skus=own[:SHOWN]))
+
+    async def _deliver(
+        self, goods: Sequence[Goods], staff: Sequence[Person], people: Mapping[str, UUID], stores: Mapping[str, UUID]
+    ) -> None:
+        """Have something on its way to the demo's buyer, where the market has a driver."""
+        by_role = {each.role: people[each.email] for each in staff}
+        if Role.DRIVER not in by_role or await self.tracking_number() is not None:
+            return
+        store_id = stores[self._market.stores[0].code]
+        known = await self._products(goods)
+        skus = [sku for sku, row in known.items() if row is not None and row.store_id == store_id]
+        demo = DemoDelivery(self._services, self._work())
+        await demo.run(store_id, skus, by_role[Role.BUYER], by_role[Role.DRIVER])
+
+    async def tracking_number(self) -> str | None:
+        """Give the number of the delivery that can be followed."""
+        async with self._reads() as reads:
+            page = await reads.port(DeliveryReads).matching(DeliveryFilter(), None, PageRequest(last=1))
+        return page.nodes[0].tracking_number if page.nodes else None
 
     async def _products(self, goods: Sequence[Goods]) -> dict[str, Any]:
         skus = [each.sku for each in goods]

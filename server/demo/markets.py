@@ -21,6 +21,7 @@ STAFF = (
     Role.SUPPORT_AGENT,
     Role.FINANCE,
     Role.HOST,
+    Role.DISPATCHER,
     Role.DRIVER,
     Role.PHOTOGRAPHER,
     Role.EXPERT,

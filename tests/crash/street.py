@@ -21,6 +21,7 @@ from data.inbox import mark
 from data.inventory import GroupedStockDesk
 from data.sagas import SagaHolds
 from data.transactions import SqlTransactions
+from domain.delivery.geography import Geometry
 from domain.inventory import StockDesk
 from domain.inventory.holding import expire_reservations
 from domain.jobs import JobQueue
@@ -34,6 +35,7 @@ from domain.processes import paying
 from domain.processes.checkout import CHECKOUT
 from domain.processes.payouts import request_payout
 from domain.tax import Calendars
+from server.delivery.geometry import ShapelyGeometry
 from server.payments.offline import BankTransfer, Cash
 from server.payments.routing import ProviderRouter
 from server.payments.sandbox import SandboxProvider, SandboxWebhooks
@@ -314,7 +316,14 @@ async def street(
     bank = Bank(app, SandboxProvider("", KEY, app=app.app))
     router: Any = Fused(ProviderRouter([bank.provider, BankTransfer(), Cash()], clock=_hurried), crash_point)
     transactions = FusedTransactions(database, crash_point)
-    transactions.offer({PaymentProvider: router, ProviderDirectory: router, StockDesk: GroupedStockDesk(database)})
+    transactions.offer(
+        {
+            PaymentProvider: router,
+            ProviderDirectory: router,
+            StockDesk: GroupedStockDesk(database),
+            Geometry: ShapelyGeometry(),
+        }
+    )
     made = Street(
         database, transactions, place.tenant_id, bank, router, list(place.stores), list(place.sellers),
         crash_point=crash_point,

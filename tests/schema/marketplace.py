@@ -16,6 +16,7 @@ from domain.tenancy import PLATFORM_PERMISSION
 from resolvers.kernel import Context
 from server.services import Services
 from tests.schema.buying_marketplace import bought_in
+from tests.schema.delivery_marketplace import delivered_in
 from tests.schema.documents import document
 from tests.schema.recipes import SPARE_CATEGORIES, SPARE_SKUS, SPARE_SLUGS
 from tests.schema.talking import talked_in
@@ -106,6 +107,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     await bought_in(market, mark)
     await _letters(market, mark)
     await talked_in(market)
+    await delivered_in(market)
     return market
 
 

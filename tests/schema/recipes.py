@@ -3,6 +3,7 @@
 from typing import Any
 
 from tests.schema import buying_recipes as buying
+from tests.schema import delivery_recipes as delivery
 from tests.schema import live_recipes as live
 from tests.schema import talking
 from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keyed, keys_in
@@ -200,6 +201,7 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     **buying.RECIPES,
     **talking.RECIPES,
     **live.RECIPES,
+    **delivery.RECIPES,
 }
 
 # Names of arguments that, beside everything of type ID, name something that a tenant owns.
@@ -217,6 +219,7 @@ NOT_OWNED = {
     "previewTemplate.code": "a kind of message, ours or one that is being written; nothing is looked up by it",
     "upsertTemplate.input.code": "a kind of message that every tenant may write a text for",
     **buying.NOT_OWNED,
+    **delivery.NOT_OWNED,
 }
 
 

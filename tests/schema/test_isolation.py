@@ -185,6 +185,7 @@ ENTITY_KEYS = {
     ("Cart", "id"): "cart",
     ("Conversation", "id"): "conversation",
     ("Message", "id"): "message",
+    ("Delivery", "id"): "delivery",
     ("DiscountCode", "id"): "discount_code_id",
     ("FlashSale", "id"): "flash_sale",
     ("LiveSession", "id"): "live_session",

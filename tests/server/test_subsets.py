@@ -182,6 +182,7 @@ WAYS = {
 SURROUNDED = {
     "ProductVariant": "products(first: 8) { nodes { variants { ...Wanted } } }",
     "StockLevel": "stockLevels(storeId: $id, first: 8) { nodes { ...Wanted } }",
+    "Delivery": "deliveries(first: 8) { nodes { ...Wanted } }",
     "DiscountCode": "discountCodes(first: 8) { nodes { ...Wanted } }",
     "PriceList": "priceLists(first: 8) { nodes { ...Wanted } }",
     "PricingRule": "pricingRules(first: 8) { nodes { ...Wanted } }",

@@ -7,7 +7,7 @@ from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from data.migrations.isolation import create_schema, isolate
 
 revision = "0021"
-down_revision = "0019"
+down_revision = "0020"
 
 
 def _root() -> list[sa.Column]:

@@ -92,6 +92,16 @@ async def _insert(url: str, shop: Shop) -> None:
             uuid5(NAMESPACE, "payout"), tenant_id, shop.people["seller"].user_id, NOW.date(), NOW,
         )  # fmt: skip
         await _talk(connection, shop)
+        await connection.execute(
+            "INSERT INTO delivery.delivery (id, tenant_id, version, order_id, sub_order_id, order_number, customer_id, store_id,"
+            " mode, state, tracking_number, address, latitude, longitude, fee_minor, currency, proof_kind, age_restricted,"
+            " fences, is_arriving, attempts, proof, made_at)"
+            " SELECT p.id, p.tenant_id, 1, p.order_id, p.id, p.number, $2, p.store_id, 'own_fleet', 'pending',"
+            " 'AG' || upper(replace(p.id::text, '-', '')), o.address, 45.4, -75.7, 0, p.currency, 'none', false, '{}', false, 0,"
+            " '{}', $3 FROM orders.sub_order p JOIN orders.\"order\" o ON o.id = p.order_id"
+            " WHERE p.tenant_id = $1 AND o.address IS NOT NULL ON CONFLICT DO NOTHING",
+            tenant_id, shop.people["buyer"].user_id, NOW,
+        )  # fmt: skip
         for number, query in enumerate(("lamp", "lamp", "headphones")):
             await connection.execute(
                 "INSERT INTO search.performed_search (id, tenant_id, query, hits, latency_ms, performed_at)"

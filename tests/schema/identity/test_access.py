@@ -114,7 +114,7 @@ class TestRoles:
         ):
             assert (await house.do(define, admin["accessToken"], input=wrong))["code"] == code
         roles = (await house.ask("{ roles { name isPreset } }", admin["accessToken"])).data["roles"]
-        assert len(roles) == 16
+        assert len(roles) == 17
         assert roles[-1] == {"name": "auditor", "isPreset": False}
 
 

@@ -1,0 +1,1 @@
+"""What delivery takes from libraries: planned routes, areas on the map, and the ways in which countries write addresses."""
