@@ -43,10 +43,10 @@ class Desk:
     ) -> Any:
         """Call a mutation, and give what it answered."""
         document = (
-            f"mutation($input: {kind}Input!) {{ {name}(input: $input) {{ __typename "
+            f"mutation($input: {kind}Input!, $key: String!) {{ {name}(input: $input, idempotencyKey: $key) {{ __typename "
             f"... on {answer} {{ {fields} }} ... on Error {{ code message }} }} }}"
         )
-        result = await self.graph(document, {"input": given}, principal=who or self.admin)
+        result = await self.graph(document, {"input": given, "key": str(uuid7())}, principal=who or self.admin)
         assert not result.errors, result.errors
         return result.data[name]
 
