@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from itertools import count
 from typing import Any
 
@@ -37,7 +38,8 @@ class Crowd:
 class Talk:
     """A mutation that is sent so often a second, in turn by the clients of a crowd that have variables for it.
 
-    `STAMP` in the variables becomes the time of sending; `NUMBER` a number that never comes twice.
+    `@STAMP@` in the variables becomes the time of sending, `@NOW@` the date and time, `@NUMBER@` a number that never comes
+    twice.
     """
 
     name: str
@@ -154,9 +156,8 @@ class Party:
             if pause > 0:
                 await asyncio.sleep(pause)
             client, template = speakers[number % len(speakers)]
-            variables = orjson.loads(
-                template.replace(STAMP, stamp()).replace("@NUMBER@", f"{next(self._numbers)}-{os.getpid()}")
-            )
+            written = template.replace(STAMP, stamp()).replace("@NOW@", datetime.now(UTC).isoformat())
+            variables = orjson.loads(written.replace("@NUMBER@", f"{next(self._numbers)}-{os.getpid()}"))
             client.subscribe(f"m{next(self._numbers)}", talk.document, variables)
         self.heard.sent[talk.name] = total
 

@@ -7,13 +7,15 @@ import re
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import orjson
 
 RAMP = 64
 """Sockets that are opened at a time."""
-SENT_AT = re.compile(rb"@(\d{16,20})@")
+SENT_AT = re.compile(rb"@(\d{13,20})@")
+HAPPENED_AT = re.compile(rb'"at":"([^"]+)"')
 PING, CLOSE, PONG = 9, 8, 10
 
 
@@ -36,6 +38,9 @@ class Tally:
         self.frames += 1
         if found := SENT_AT.search(text):
             self.milliseconds.append((now - int(found[1])) / 1e6)
+        elif found := HAPPENED_AT.search(text):
+            at = datetime.fromisoformat(found[1].decode())
+            self.milliseconds.append((datetime.now(UTC) - at).total_seconds() * 1e3)
 
 
 class Client(asyncio.Protocol):
