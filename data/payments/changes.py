@@ -5,16 +5,18 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, Uuid, and_, bindparam, exists, func, select, true
+from sqlalchemy import Select, Text, Uuid, and_, bindparam, exists, func, insert, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.database import TENANT
 from data.direct import selected
 from data.kernel import implements
 from data.loading import columns_of, loaded
 from data.payments.locking import lock
-from data.payments.tables import dispute, escrow_hold, payment, policy, refund
+from data.payments.tables import dispute, escrow_hold, payment, policy, refund, refund_return
 from data.statements import Statement
+from domain.kernel import uuid7
 from domain.payments import (
     Dispute,
     Disputes,
@@ -34,6 +36,7 @@ from domain.payments import (
     ProviderCredential,
     ProviderCredentials,
     Refund,
+    RefundReturn,
     Refunds,
     SavedMethod,
     SavedMethods,
@@ -84,6 +87,15 @@ class SqlRefunds:
     def add(self, added: Refund) -> None:
         self._session.add(added)
 
+    async def keep_return(self, came_back: RefundReturn) -> None:
+        values = {
+            name: getattr(came_back, name)
+            for name in ("refund_id", "attempt", "provider", "reference", "sent_at", "returned_at")
+        }
+        money = {"amount_minor": came_back.amount.amount_minor, "currency": came_back.amount.currency}
+        owned = {"id": uuid7(), "tenant_id": self._session.info[TENANT]}
+        await self._session.execute(insert(refund_return).values(owned | values | money))
+
     async def find(self, refund_id: UUID) -> Refund | None:
         return await self._session.get(Refund, refund_id)
 
@@ -112,10 +124,10 @@ class SqlDisputes:
     async def lock(self, dispute_id: UUID) -> Dispute | None:
         return await lock(self._session, Dispute, dispute_id)
 
-    async def are_open(self, payment_id: UUID, but: UUID) -> bool:
+    async def are_open(self, payment_id: UUID, but: UUID | None = None) -> bool:
         others = and_(
             dispute.c.payment_id == payment_id,
-            dispute.c.id != but,
+            dispute.c.id.is_distinct_from(but),
             dispute.c.state.in_([DisputeState.OPENED, DisputeState.EVIDENCE]),
         )
         return bool(await self._session.scalar(select(exists().where(others))))

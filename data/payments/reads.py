@@ -68,7 +68,11 @@ _POLICY = Statement(select(policy))
 _CREDENTIALS = Statement(select(provider_credential.c.provider, provider_credential.c.changed_at))
 _RUNS = Listing(select(reconciliation_run), [reconciliation_run.c.id.desc()], **equals(reconciliation_run.c.provider))
 _net = (
-    settlement.c.gross_minor - settlement.c.refunds_minor - settlement.c.payouts_minor - settlement.c.fees_minor
+    settlement.c.gross_minor
+    + settlement.c.returned_minor
+    - settlement.c.refunds_minor
+    - settlement.c.payouts_minor
+    - settlement.c.fees_minor
 ).label("net_minor")
 _SETTLEMENTS = Listing(
     select(settlement, _net), [settlement.c.id.desc()], **equals(settlement.c.day, settlement.c.provider)

@@ -68,6 +68,7 @@ _REPORTED = {
     ProviderFact.CHARGE_DECLINED: PaymentState.FAILED,
     ProviderFact.CHARGE_VOIDED: PaymentState.VOIDED,
 }
+_DECIDED = {ProviderFact.DISPUTE_WON: DisputeState.WON, ProviderFact.DISPUTE_LOST: DisputeState.LOST}
 
 
 async def give_back(
@@ -99,6 +100,7 @@ async def send_refund(
     provider: PaymentProvider,
     payments: Payments,
     refunds: Refunds,
+    disputes: Disputes,
     holds: EscrowHolds,
     ledger: Ledger,
     orders: Orders,
@@ -116,7 +118,7 @@ async def send_refund(
         await note_return(refund.id, outcome, work, payments, refunds, ledger, orders, queue)
     else:
         failed = FailRefund(refund_id=refund.id, failure=_failure(outcome), key=outcome.key)
-        await fail_refund(failed, work, payments, refunds, holds, ledger)
+        await fail_refund(failed, work, payments, refunds, disputes, holds, ledger)
 
 
 async def _sent(refund: Refund, payments: Payments, provider: PaymentProvider) -> RefundOutcome:
@@ -368,8 +370,12 @@ async def _hear_dispute(
         payment_id=told.payment_id, reference=reference, amount=told.amount, reason=told.reason or "not told"
     )
     dispute = await open_dispute(opened, work, payments, disputes, holds, ledger)
-    if told.fact in {ProviderFact.DISPUTE_WON, ProviderFact.DISPUTE_LOST}:
-        decided = CloseDispute(dispute_id=dispute.id, won=told.fact is ProviderFact.DISPUTE_WON)
+    outcome = _DECIDED.get(told.fact)
+    if outcome is not None and not dispute.is_open:
+        # Somebody has booked a decision by hand; what follows from another one only a person can put right.
+        dispute.contradict(outcome)
+    elif outcome is not None:
+        decided = CloseDispute(dispute_id=dispute.id, won=outcome is DisputeState.WON)
         await close_dispute(decided, work, orders, payments, refunds, disputes, holds, ledger, queue)
 
 
