@@ -231,6 +231,9 @@ class PaymentProvider:
         description="Whether the tenant has a secret of its own with it.",
     )
     credentials_changed_at: datetime | None
+    webhook_endpoint: UUID | None = strawberry.field(
+        description="Where the tenant's own account sends its webhooks: /webhooks/<name>/<endpoint>."
+    )
 
 
 @strawberry.type(description="How a provider did lately, as the process saw it that answers.")

@@ -14,7 +14,15 @@ from data.direct import selected
 from data.kernel import implements
 from data.loading import columns_of, loaded
 from data.payments.locking import lock
-from data.payments.tables import dispute, escrow_hold, payment, policy, refund, refund_return
+from data.payments.tables import (
+    dispute,
+    escrow_hold,
+    payment,
+    policy,
+    provider_credential,
+    refund,
+    refund_return,
+)
 from data.statements import Statement
 from domain.kernel import uuid7
 from domain.payments import (
@@ -176,6 +184,10 @@ class SqlProviderCredentials:
         wanted = select(ProviderCredential).filter_by(provider=provider).with_for_update()
         return (await self._session.scalars(wanted)).one_or_none()
 
+    async def all(self) -> Sequence[ProviderCredential]:
+        wanted = select(ProviderCredential).order_by(provider_credential.c.provider).with_for_update()
+        return (await self._session.scalars(wanted)).all()
+
     def add(self, credential: ProviderCredential) -> None:
         self._session.add(credential)
 
@@ -254,5 +266,6 @@ class SqlFraudReads:
         known = {
             "payout_schedule": PayoutSchedule(told["payout_schedule"]),
             "inactive_providers": tuple(told["inactive_providers"]),
+            "own_accounts": tuple(told["own_accounts"]),
         }
         return facts, PaymentPolicy(**told | known)

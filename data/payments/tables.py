@@ -110,6 +110,7 @@ payment = tenant_table(
     _id("order_id"),
     _id("user_id", nullable=True),
     _text("provider"),
+    Column("own_account", Boolean, nullable=False, server_default="false"),
     _choice("method_kind", MethodKind),
     _text("method_token"),
     _text("fingerprint", nullable=True),
@@ -306,6 +307,7 @@ policy = tenant_table(
     Column("review_score", Integer, nullable=False),
     Column("reject_score", Integer, nullable=False),
     Column("inactive_providers", ARRAY(Text, as_tuple=True), nullable=False, server_default="{}"),
+    Column("own_accounts", ARRAY(Text, as_tuple=True), nullable=False, server_default="{}"),
     CheckConstraint("commission_rate >= 0 AND commission_rate < 1", name="commission_range"),
     CheckConstraint("payout_delay_days BETWEEN 1 AND 3", name="payout_delay_range"),
     CheckConstraint("transfer_days BETWEEN 1 AND 60", name="transfer_days_range"),
@@ -317,6 +319,7 @@ provider_credential = tenant_table(
     "provider_credential",
     _text("provider"),
     _text("sealed"),
+    _text("webhook_sealed", nullable=True),
     timestamp("changed_at"),
     UniqueConstraint("tenant_id", "provider"),
 )

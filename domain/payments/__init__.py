@@ -1,6 +1,8 @@
 """Payments: money from buyers, held in escrow, and on to sellers; every cent of it in a ledger of double entry."""
 
 from domain.payments.credentials import (
+    CredentialReads,
+    CredentialsResealed,
     CredentialsUpdated,
     ProviderCredential,
     ProviderCredentials,
@@ -260,6 +262,8 @@ __all__ = [
     "CompleteRefund",
     "CompleteRefundInput",
     "CreateSettlement",
+    "CredentialReads",
+    "CredentialsResealed",
     "CredentialsUpdated",
     "Decision",
     "DeletePaymentMethod",

@@ -38,6 +38,12 @@ class ProviderConfigured(Event):
     is_active: bool
 
 
+@event("payments.own_account_taken")
+@dataclass(frozen=True, kw_only=True)
+class OwnAccountTaken(Event):
+    provider: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class UpdatePayoutPolicy:
     """Change what is settled about money; `commissionRate` is a share of 1, delays are business days.
@@ -80,6 +86,7 @@ class PaymentPolicy(Aggregate):
     review_score: int = 50
     reject_score: int = 90
     inactive_providers: tuple[str, ...] = ()
+    own_accounts: tuple[str, ...] = ()
 
     def change(self, command: UpdatePayoutPolicy) -> None:
         """Settle something anew; what was sold before keeps the commission that it was sold under.
@@ -101,6 +108,12 @@ class PaymentPolicy(Aggregate):
         others = tuple(each for each in self.inactive_providers if each != provider)
         self.inactive_providers = others if is_active else (*others, provider)
         self.record(ProviderConfigured(provider=provider, is_active=is_active))
+
+    def use_own_account(self, provider: str) -> None:
+        """Have buyers charged through the tenant's own account with a provider from now on."""
+        if provider not in self.own_accounts:
+            self.own_accounts = (*self.own_accounts, provider)
+            self.record(OwnAccountTaken(provider=provider))
 
 
 class Policies(Protocol):

@@ -108,6 +108,7 @@ def charge_request(payment: Payment, description: str) -> ChargeRequest:
         description=description,
         method=payment.method_kind,
         provider=payment.provider,
+        account=payment.account,
     )
 
 

@@ -27,6 +27,7 @@ from domain.payments.providers import (
     RefundStatus,
     TransferOutcome,
     TransferStatus,
+    WebhookRejected,
 )
 from domain.payments.refunds import (
     CompleteRefund,
@@ -125,7 +126,7 @@ async def _sent(refund: Refund, payments: Payments, provider: PaymentProvider) -
     payment = await payments.get(refund.payment_id)
     assert payment is not None  # noqa: S101 — refunds hang on payments, which are never taken away.
     try:
-        outcome = await provider.refund(payment.reference or "", refund.amount, refund.key)
+        outcome = await provider.refund(payment.reference or "", refund.amount, refund.key, account=payment.account)
     except ProviderRefused as refusal:
         return RefundOutcome(
             provider=refund.provider,
@@ -219,7 +220,7 @@ async def let_go(payload: Mapping[str, Any], work: Work, provider: PaymentProvid
     del work
     payment = await payments.get(UUID(payload["payment_id"]))
     if payment is not None and payment.state in OVER and payment.reference:
-        await provider.void(payment.reference, f"{payment.id}-void")
+        await provider.void(payment.reference, f"{payment.id}-void", account=payment.account)
 
 
 @subscriptions.on("payout.scheduled")
@@ -298,7 +299,12 @@ async def hear_provider(
     sagas: Sagas,
     queue: JobQueue,
 ) -> None:
-    """Do what a provider's message asks for, however late, repeated or out of order it comes."""
+    """Do what a provider's message asks for, however late, repeated or out of order it comes.
+
+    Raises: WebhookRejected where a tenant's own account speaks of money that did not go through it.
+    """
+    if told.account is not None and not await _is_of_its_account(told, payments, refunds):
+        raise WebhookRejected(provider=told.provider, reason="it is not about that account")
     if told.transfer is not None:
         if (payout_id := _id(told.transfer.key)) is not None:
             await note_transfer(payout_id, told.transfer, work, policies, payouts, ledger, calendars)
@@ -311,6 +317,19 @@ async def hear_provider(
         await _hear_charge(told, work, orders, payments, refunds, holds, ledger, sagas, queue)
     elif told.dispute_reference is not None:
         await _hear_dispute(told, work, orders, payments, refunds, disputes, holds, ledger, queue)
+
+
+async def _is_of_its_account(told: ProviderEvent, payments: Payments, refunds: Refunds) -> bool:
+    if told.transfer is not None or told.tenant_id != told.account:
+        return False
+    payment_id = told.payment_id
+    if told.refund is not None:
+        # Whose a refund is, our books say and not the message.
+        refund_id = _id(told.refund.key)
+        refund = None if refund_id is None else await refunds.find(refund_id)
+        payment_id = None if refund is None else refund.payment_id
+    payment = None if payment_id is None else await payments.get(payment_id)
+    return payment is not None and (payment.account, payment.provider) == (told.account, told.provider)
 
 
 async def _hear_charge(

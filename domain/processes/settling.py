@@ -143,7 +143,8 @@ async def capture_payment(
         return payment
     if payment.state is not PaymentState.AUTHORIZED or payment.reference is None:
         raise InvalidStateTransition(kind="Payment", current=payment.state, requested=PaymentState.CAPTURED)
-    outcome = await provider.capture(payment.reference, payment.amount, f"{payment.id}-capture")
+    key = f"{payment.id}-capture"
+    outcome = await provider.capture(payment.reference, payment.amount, key, account=payment.account)
     if outcome.status is not ChargeStatus.CAPTURED:
         raise ProviderRefused(provider=payment.provider, reason=outcome.reason or str(outcome.status))
     await settle_capture(payment, payment.reference, outcome.amount, outcome.fee, work, holds, ledger)

@@ -1,7 +1,8 @@
-"""Refunds that were sent and came back, decisions that contradict each other, and how long a transfer is awaited."""
+"""Returned refunds, contradicted disputes, awaited transfers, and tenants' own accounts with providers."""
 
 import sqlalchemy as sa
 from alembic import op
+from sqlalchemy.dialects import postgresql
 
 from data.migrations.isolation import isolate
 
@@ -23,6 +24,17 @@ def upgrade() -> None:
     )
     op.create_check_constraint(
         "transfer_days_range", "policy", "transfer_days BETWEEN 1 AND 60", schema="payments"
+    )
+    op.add_column("provider_credential", sa.Column("webhook_sealed", sa.Text), schema="payments")
+    op.add_column(
+        "policy",
+        sa.Column("own_accounts", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
+        schema="payments",
+    )
+    op.add_column(
+        "payment",
+        sa.Column("own_account", sa.Boolean, nullable=False, server_default=sa.text("false")),
+        schema="payments",
     )
     # One line of a statement stands for one refund.
     op.drop_index("ix_refund_reference", "refund", schema="payments")
