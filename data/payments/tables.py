@@ -343,6 +343,7 @@ payout = tenant_table(
     money_column("amount_minor"),
     _text("currency"),
     _text("provider"),
+    Column("own_account", Boolean, nullable=False, server_default="false"),
     _text("destination"),
     Column("place", Text, nullable=False, server_default="CA"),
     Column("scheduled_for", Date, nullable=False),

@@ -177,7 +177,13 @@ class PaymentProvider(Protocol):
     ) -> RefundOutcome: ...
 
     async def transfer(
-        self, destination: str, amount: Money, key: str, *, tenant_id: UUID | None = None
+        self,
+        destination: str,
+        amount: Money,
+        key: str,
+        *,
+        tenant_id: UUID | None = None,
+        account: UUID | None = None,
     ) -> TransferOutcome: ...
 
     async def find(self, key: str, *, account: UUID | None = None) -> ChargeOutcome | None:

@@ -251,7 +251,11 @@ async def send_payout(
     payout.begin()
     try:
         outcome = await provider.transfer(
-            payout.destination, payout.amount, payout.transfer_key, tenant_id=payout.tenant_id
+            payout.destination,
+            payout.amount,
+            payout.transfer_key,
+            tenant_id=payout.tenant_id,
+            account=payout.account,
         )
     except ProviderRefused as refusal:
         command = FailPayout(payout_id=payout.id, failure=refusal.reason)
@@ -303,7 +307,7 @@ async def hear_provider(
 
     Raises: WebhookRejected where a tenant's own account speaks of money that did not go through it.
     """
-    if told.account is not None and not await _is_of_its_account(told, payments, refunds):
+    if told.account is not None and not await _is_of_its_account(told, payments, refunds, payouts):
         raise WebhookRejected(provider=told.provider, reason="it is not about that account")
     if told.transfer is not None:
         if (payout_id := _id(told.transfer.key)) is not None:
@@ -319,9 +323,11 @@ async def hear_provider(
         await _hear_dispute(told, work, orders, payments, refunds, disputes, holds, ledger, queue)
 
 
-async def _is_of_its_account(told: ProviderEvent, payments: Payments, refunds: Refunds) -> bool:
-    if told.transfer is not None or told.tenant_id != told.account:
-        return False
+async def _is_of_its_account(told: ProviderEvent, payments: Payments, refunds: Refunds, payouts: Payouts) -> bool:
+    if told.transfer is not None:
+        payout_id = _id(told.transfer.key)
+        payout = None if payout_id is None else await payouts.lock(payout_id)
+        return payout is not None and (payout.account, payout.provider) == (told.account, told.provider)
     payment_id = told.payment_id
     if told.refund is not None:
         # Whose a refund is, our books say and not the message.

@@ -196,12 +196,19 @@ class ProviderRouter:
         return await self._ask(line, "refund", lambda adapter: adapter.refund(reference, amount, key), account)
 
     async def transfer(
-        self, destination: str, amount: Money, key: str, *, tenant_id: UUID | None = None
+        self,
+        destination: str,
+        amount: Money,
+        key: str,
+        *,
+        tenant_id: UUID | None = None,
+        account: UUID | None = None,
     ) -> TransferOutcome:
         return await self._ask(
             self._owner(destination),
             "transfer",
             lambda adapter: adapter.transfer(destination, amount, key, tenant_id=tenant_id),
+            account,
         )
 
     async def find(self, key: str, provider: str | None = None, *, account: UUID | None = None) -> ChargeOutcome | None:

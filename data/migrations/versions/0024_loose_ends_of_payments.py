@@ -31,11 +31,12 @@ def upgrade() -> None:
         sa.Column("own_accounts", postgresql.ARRAY(sa.Text), nullable=False, server_default="{}"),
         schema="payments",
     )
-    op.add_column(
-        "payment",
-        sa.Column("own_account", sa.Boolean, nullable=False, server_default=sa.text("false")),
-        schema="payments",
-    )
+    for table in ("payment", "payout"):
+        op.add_column(
+            table,
+            sa.Column("own_account", sa.Boolean, nullable=False, server_default=sa.text("false")),
+            schema="payments",
+        )
     # One line of a statement stands for one refund.
     op.drop_index("ix_refund_reference", "refund", schema="payments")
     op.create_index(
