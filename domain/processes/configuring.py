@@ -91,9 +91,9 @@ async def update_provider_credentials(
     Raises: NotFound for a provider that this installation does not have; InvalidInput.
     """
     offer = _offer(command.provider, directory)
+    policy = await policies.lock_or_create(work.tenant_id)
     known = await credentials.of_provider(offer.provider)
     known = _exchange(known, command, work, credentials, cipher)
-    policy = await policies.lock_or_create(work.tenant_id)
     policy.use_own_account(offer.provider)
     return _setup(offer, policy.inactive_providers, known)
 
