@@ -23,7 +23,7 @@ class CredentialsResealed(Event):
     provider: str
 
 
-class Opener(Protocol):
+class Resealer(Protocol):
     """What seals a secret anew with the present key."""
 
     def rotate(self, sealed: str, place: str) -> str: ...
@@ -56,7 +56,7 @@ class ProviderCredential(Aggregate):
         self.webhook_sealed = webhook_sealed or self.webhook_sealed
         self.record(CredentialsUpdated(provider=self.provider))
 
-    def reseal(self, cipher: Opener) -> bool:
+    def reseal(self, cipher: Resealer) -> bool:
         """Seal the secrets anew with the present key; says whether there was anything to do."""
         before = (self.sealed, self.webhook_sealed)
         self.sealed = cipher.rotate(self.sealed, self.place)
