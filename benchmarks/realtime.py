@@ -39,9 +39,7 @@ LIVE_PER_SECOND, CHAT_PER_SECOND, PINGS_PER_SECOND = 2.0, 200.0, 50.0
 SPEAKERS = 40
 PING_SECONDS = 15.0
 
-LIVE_CHAT = (
-    "subscription L($id: ID!) { liveChatReceived(id: $id) { cursor message { authorName body sentAt } } }"
-)
+LIVE_CHAT = "subscription L($id: ID!) { liveChatReceived(id: $id) { cursor message { authorName body sentAt } } }"
 SEND_LIVE = """mutation S($input: SendLiveChatInput!) { sendLiveChat(input: $input) {
   ... on LiveChatMessage { id } ... on Error { code message } } }"""
 CHAT = "subscription C { messageReceived { cursor message { id body senderId sentAt } } }"

@@ -48,6 +48,7 @@ confirm_payment = transacts(intents.confirm_payment)
 configure_provider = transacts(configuring.configure_provider)
 update_provider_credentials = transacts(configuring.update_provider_credentials)
 retry_refund = transacts(settling.retry_refund)
+complete_refund = transacts(settling.complete_refund)
 void_payment = transacts(settling.void_payment)
 capture_payment = transacts(settling.capture_payment)
 release_escrow = transacts(payments.release_escrow)
@@ -159,13 +160,14 @@ async def payout_policy(context: Context) -> Any:
 async def payment_providers(context: Context) -> Sequence[ProviderSetup]:
     """Say which providers there are, and how the tenant has set them up."""
     policy = await payout_policy(context)
-    changed = {row.provider: row.changed_at for row in await context.read(PayoutReads).credentials()}
+    known = {row.provider: row for row in await context.read(PayoutReads).credentials()}
     return [
         ProviderSetup(
             provider=each.provider,
             methods=each.methods,
             is_active=each.provider not in policy.inactive_providers,
-            credentials_changed_at=changed.get(each.provider),
+            credentials_changed_at=known[each.provider].changed_at if each.provider in known else None,
+            webhook_endpoint=known[each.provider].id if each.provider in known else None,
         )
         for each in context.service(ProviderDirectory).offers()
     ]

@@ -213,6 +213,7 @@ class PayoutPolicy:
     payout_minimum_minor: BigInt
     payout_schedule: domain.PayoutSchedule
     payout_delay_days: int = strawberry.field(description="Business days from the release to the payout.")
+    transfer_days: int = strawberry.field(description="So long a buyer has for a bank transfer, in days.")
     review_score: int = strawberry.field(description="From this score on, somebody looks at a payment first.")
     reject_score: int = strawberry.field(description="From this score on, a payment is refused.")
 
@@ -230,6 +231,9 @@ class PaymentProvider:
         description="Whether the tenant has a secret of its own with it.",
     )
     credentials_changed_at: datetime | None
+    webhook_endpoint: UUID | None = strawberry.field(
+        description="Where the tenant's own account sends its webhooks: /webhooks/<name>/<endpoint>."
+    )
 
 
 @strawberry.type(description="How a provider did lately, as the process saw it that answers.")
@@ -314,6 +318,9 @@ class PaymentDispute:
     reference: str
     reason: str
     state: domain.DisputeState
+    contradiction: domain.DisputeState | None = strawberry.field(
+        description="What the bank has reported since against the decision that is booked; somebody has to look."
+    )
     amount = _amount("amount_minor")
     fee = _amount("fee_minor")
     evidence: JSON
@@ -368,6 +375,7 @@ class Settlement:
     state: domain.SettlementState
     gross = _amount("gross_minor", description="What was captured.")
     refunds = _amount("refunds_minor")
+    returned = _amount("returned_minor", description="Refunds that came back on that day.")
     payouts = _amount("payouts_minor")
     fees = _amount("fees_minor")
     net = _amount("net_minor", description="What is left of it.")
@@ -432,6 +440,14 @@ class Mutation:
     update_provider_credentials = command(resolvers.update_provider_credentials, PaymentProvider, who=MANAGE)
     retry_refund = command(
         resolvers.retry_refund, Refund, errors=[InvalidStateTransition], who=REFUND, key_required=True
+    )
+    complete_refund = command(
+        resolvers.complete_refund,
+        Refund,
+        name="CompleteRefund",
+        errors=[domain.RefundSentByProvider, InvalidStateTransition],
+        who=REFUND,
+        key_required=True,
     )
     capture_payment = command(
         resolvers.capture_payment,

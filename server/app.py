@@ -41,7 +41,7 @@ from server.pages.studio import studio_routes
 from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
-from server.payments.webhooks import HandledOnce, webhook_route
+from server.payments.webhooks import HandledOnce, endpoint_route, webhook_route
 from server.services import key_ring, open_services
 from server.sessions import Sessions
 from server.settings import Settings
@@ -153,6 +153,8 @@ class Parts:
             services.by_port[HealthReads] = LiveHealth(health, services.database, bus)
             handle = HandledOnce(services.transactions, hear_provider)
             app.router.routes.append(webhook_route(services.webhooks, handle))
+            if services.endpoints is not None:
+                app.router.routes.append(endpoint_route(services.endpoints, handle))
             # They need what was opened just now; the router takes routes at any time before it serves.
             app.router.routes += [*health.routes(), metrics_route(refresher(services.database, bus), METRICS)]
             self._sessions.services = services

@@ -59,7 +59,7 @@ from server.notifications.web_push import public_key, vapid_key
 from server.notifications.wiring import sender_identity
 from server.payments import Payments, PaymentSettings, open_payments
 from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
-from server.payments.webhooks import WebhookReceiver
+from server.payments.webhooks import Endpoints, WebhookReceiver
 from server.sagas import Runner
 from server.settings import Settings
 from server.tenant import TenantResolver
@@ -88,6 +88,7 @@ class Services:
     search: SearchEngine
     sagas: Runner
     webhooks: Sequence[WebhookReceiver] = ()
+    endpoints: Endpoints | None = None
     by_port: dict[type, Any] = field(default_factory=dict)
 
 
@@ -124,7 +125,9 @@ def token_service(settings: Settings, keys: KeyRing) -> TokenService:
 
 
 @asynccontextmanager
-async def _payments(settings: Settings, sandbox_post: Post | None) -> AsyncIterator[Payments]:
+async def _payments(
+    settings: Settings, sandbox_post: Post | None, database: Database, cipher: Cipher
+) -> AsyncIterator[Payments]:
     """Open the providers that the settings name, and the sandbox to try them out; its webhooks go where `sandbox_post` says."""
     known = PaymentSettings(stripe_key=settings.stripe_key, stripe_webhook_secrets=settings.stripe_webhook_secrets)
     async with AsyncExitStack() as stack:
@@ -137,7 +140,7 @@ async def _payments(settings: Settings, sandbox_post: Post | None) -> AsyncItera
             sandbox = SandboxApp(agreed, post=sandbox_post)
             stack.push_async_callback(sandbox.aclose)
             known = replace(known, sandbox_app=sandbox.app, sandbox_key=key, sandbox_webhook_secrets=(secret,))
-        yield await stack.enter_async_context(open_payments(known))
+        yield await stack.enter_async_context(open_payments(known, database, cipher))
 
 
 @asynccontextmanager
@@ -203,7 +206,7 @@ async def open_services(
                 Positions: RedisPositions(redis),
                 DriverSignals: await stack.enter_async_context(WatchedSignals(hub, presence)),
             }
-        payments = await stack.enter_async_context(_payments(settings, sandbox_post))
+        payments = await stack.enter_async_context(_payments(settings, sandbox_post, database, by_port[Cipher]))
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.
         platform.transactions.offer(by_port)
@@ -221,6 +224,7 @@ async def open_services(
             search=search,
             sagas=runner,
             webhooks=payments.receivers,
+            endpoints=payments.endpoints,
             by_port=by_port,
         )
 

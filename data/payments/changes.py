@@ -5,16 +5,26 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, Text, Uuid, and_, bindparam, exists, func, select, true
+from sqlalchemy import Select, Text, Uuid, and_, bindparam, exists, func, insert, select, true
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.database import TENANT
 from data.direct import selected
 from data.kernel import implements
 from data.loading import columns_of, loaded
 from data.payments.locking import lock
-from data.payments.tables import dispute, escrow_hold, payment, policy, refund
+from data.payments.tables import (
+    dispute,
+    escrow_hold,
+    payment,
+    policy,
+    provider_credential,
+    refund,
+    refund_return,
+)
 from data.statements import Statement
+from domain.kernel import uuid7
 from domain.payments import (
     Dispute,
     Disputes,
@@ -34,6 +44,7 @@ from domain.payments import (
     ProviderCredential,
     ProviderCredentials,
     Refund,
+    RefundReturn,
     Refunds,
     SavedMethod,
     SavedMethods,
@@ -84,6 +95,15 @@ class SqlRefunds:
     def add(self, added: Refund) -> None:
         self._session.add(added)
 
+    async def keep_return(self, came_back: RefundReturn) -> None:
+        values = {
+            name: getattr(came_back, name)
+            for name in ("refund_id", "attempt", "provider", "reference", "sent_at", "returned_at")
+        }
+        money = {"amount_minor": came_back.amount.amount_minor, "currency": came_back.amount.currency}
+        owned = {"id": uuid7(), "tenant_id": self._session.info[TENANT]}
+        await self._session.execute(insert(refund_return).values(owned | values | money))
+
     async def find(self, refund_id: UUID) -> Refund | None:
         return await self._session.get(Refund, refund_id)
 
@@ -112,10 +132,10 @@ class SqlDisputes:
     async def lock(self, dispute_id: UUID) -> Dispute | None:
         return await lock(self._session, Dispute, dispute_id)
 
-    async def are_open(self, payment_id: UUID, but: UUID) -> bool:
+    async def are_open(self, payment_id: UUID, but: UUID | None = None) -> bool:
         others = and_(
             dispute.c.payment_id == payment_id,
-            dispute.c.id != but,
+            dispute.c.id.is_distinct_from(but),
             dispute.c.state.in_([DisputeState.OPENED, DisputeState.EVIDENCE]),
         )
         return bool(await self._session.scalar(select(exists().where(others))))
@@ -163,6 +183,10 @@ class SqlProviderCredentials:
     async def of_provider(self, provider: str) -> ProviderCredential | None:
         wanted = select(ProviderCredential).filter_by(provider=provider).with_for_update()
         return (await self._session.scalars(wanted)).one_or_none()
+
+    async def all(self) -> Sequence[ProviderCredential]:
+        wanted = select(ProviderCredential).order_by(provider_credential.c.provider).with_for_update()
+        return (await self._session.scalars(wanted)).all()
 
     def add(self, credential: ProviderCredential) -> None:
         self._session.add(credential)
@@ -242,5 +266,6 @@ class SqlFraudReads:
         known = {
             "payout_schedule": PayoutSchedule(told["payout_schedule"]),
             "inactive_providers": tuple(told["inactive_providers"]),
+            "own_accounts": tuple(told["own_accounts"]),
         }
         return facts, PaymentPolicy(**told | known)

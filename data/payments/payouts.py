@@ -5,13 +5,13 @@ from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, Text, and_, func, literal, select, true, union_all
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.kernel import implements
 from data.payments.locking import lock
-from data.payments.tables import entry, payment, payout, payout_account, refund, settlement
+from data.payments.tables import entry, payment, payout, payout_account, refund, refund_return, settlement
 from domain.money import Money
 from domain.payments import (
     AccountKind,
@@ -97,18 +97,21 @@ class SqlReconciliations:
         return await lock(self._session, Discrepancy, discrepancy_id)
 
     async def _movements(self, provider: str, where: Any) -> list[Movement]:
+        kinds, none, back = MovementKind, literal(0), refund_return
         sides = (
-            _side(MovementKind.CHARGE, payment, payment.c.captured_at, payment.c.fee_minor),
-            _side(MovementKind.REFUND, refund, refund.c.settled_at, literal(0)).where(
-                refund.c.state == RefundState.COMPLETED
-            ),
-            _side(MovementKind.PAYOUT, payout, payout.c.paid_at, payout.c.fee_minor),
+            (kinds.CHARGE, payment, payment.c.captured_at, payment.c.fee_minor),
+            (kinds.REFUND, refund, refund.c.settled_at, none),
+            # What came back was sent all the same, on a day that may be settled.
+            (kinds.REFUND, back, back.c.sent_at, none),
+            (kinds.REFUND_RETURNED, back, back.c.returned_at, none),
+            (kinds.PAYOUT, payout, payout.c.paid_at, payout.c.fee_minor),
         )
-        tables = ((payment, payment.c.captured_at), (refund, refund.c.settled_at), (payout, payout.c.paid_at))
         wanted = union_all(
             *(
-                side.where(table.c.provider == provider, at.is_not(None), where(table.c.reference, at))
-                for side, (table, at) in zip(sides, tables, strict=True)
+                _side(kind, table, at, fee).where(
+                    table.c.provider == provider, at.is_not(None), where(table.c.reference, at), _moved(table)
+                )
+                for kind, table, at, fee in sides
             )
         )
         return [
@@ -137,6 +140,10 @@ class SqlSettlements:
 
     async def lock(self, settlement_id: UUID) -> Settlement | None:
         return await lock(self._session, Settlement, settlement_id)
+
+
+def _moved(table: Any) -> ColumnElement[bool]:
+    return table.c.state == RefundState.COMPLETED if table is refund else true()
 
 
 def _side(kind: MovementKind, table: Any, at: Any, fee: ColumnElement[int]) -> Select[Any]:

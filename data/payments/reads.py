@@ -5,7 +5,7 @@ from datetime import date
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Uuid, bindparam, func, select, text
+from sqlalchemy import Text, Uuid, bindparam, func, select, text
 from sqlalchemy.dialects.postgresql import ARRAY
 
 from data.database import Reads
@@ -28,6 +28,7 @@ from data.payments.tables import (
 from data.statements import Statement
 from domain.paging import Page, PageRequest
 from domain.payments import (
+    CredentialReads,
     DiscrepancyState,
     DisputeState,
     PaymentFilter,
@@ -65,10 +66,20 @@ _ACCOUNTS = Statement(
     .order_by(payout_account.c.currency)
 )
 _POLICY = Statement(select(policy))
-_CREDENTIALS = Statement(select(provider_credential.c.provider, provider_credential.c.changed_at))
+_CREDENTIALS = Statement(
+    select(provider_credential.c.id, provider_credential.c.provider, provider_credential.c.changed_at)
+)
+_OF_PROVIDER = Statement(
+    select(provider_credential).where(provider_credential.c.provider == bindparam("provider", type_=Text))
+)
+_OF_ENDPOINT = Statement(select(provider_credential).where(provider_credential.c.id == bindparam("id", type_=Uuid)))
 _RUNS = Listing(select(reconciliation_run), [reconciliation_run.c.id.desc()], **equals(reconciliation_run.c.provider))
 _net = (
-    settlement.c.gross_minor - settlement.c.refunds_minor - settlement.c.payouts_minor - settlement.c.fees_minor
+    settlement.c.gross_minor
+    + settlement.c.returned_minor
+    - settlement.c.refunds_minor
+    - settlement.c.payouts_minor
+    - settlement.c.fees_minor
 ).label("net_minor")
 _SETTLEMENTS = Listing(
     select(settlement, _net), [settlement.c.id.desc()], **equals(settlement.c.day, settlement.c.provider)
@@ -138,6 +149,18 @@ class SqlPayoutReads:
 
     async def policy(self) -> Any | None:
         return await self._reads.row(_POLICY)
+
+
+@implements(CredentialReads)
+class SqlCredentialReads:
+    def __init__(self, reads: Reads) -> None:
+        self._reads = reads
+
+    async def of_provider(self, provider: str) -> Any | None:
+        return await self._reads.row(_OF_PROVIDER, provider=provider)
+
+    async def of_endpoint(self, endpoint: UUID) -> Any | None:
+        return await self._reads.row(_OF_ENDPOINT, id=endpoint)
 
 
 @implements(ReconciliationReads)

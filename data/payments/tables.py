@@ -110,6 +110,7 @@ payment = tenant_table(
     _id("order_id"),
     _id("user_id", nullable=True),
     _text("provider"),
+    Column("own_account", Boolean, nullable=False, server_default="false"),
     _choice("method_kind", MethodKind),
     _text("method_token"),
     _text("fingerprint", nullable=True),
@@ -174,8 +175,27 @@ refund = tenant_table(
     CheckConstraint("amount_minor > 0", name="amount_positive"),
     Index("ix_refund_payment_id", "tenant_id", "payment_id"),
     Index("ix_refund_settled_at", "tenant_id", "provider", "settled_at"),
-    Index("ix_refund_reference", "tenant_id", "provider", "reference"),
+    Index("ix_refund_reference", "tenant_id", "provider", "reference", unique=True),
     Index("ix_refund_returned", "tenant_id", "id", postgresql_where=text("state = 'returned'")),
+)
+
+refund_return = tenant_table(
+    "payments",
+    "refund_return",
+    _id("refund_id"),
+    Column("attempt", Integer, nullable=False),
+    _text("provider"),
+    _text("reference"),
+    money_column("amount_minor"),
+    _text("currency"),
+    timestamp("sent_at"),
+    timestamp("returned_at"),
+    CheckConstraint("amount_minor > 0", name="amount_positive"),
+    UniqueConstraint("tenant_id", "refund_id", "attempt"),
+    Index("ix_refund_return_sent_at", "tenant_id", "provider", "sent_at"),
+    Index("ix_refund_return_returned_at", "tenant_id", "provider", "returned_at"),
+    Index("ix_refund_return_reference", "tenant_id", "provider", "reference"),
+    root=False,
 )
 
 dispute = tenant_table(
@@ -191,6 +211,7 @@ dispute = tenant_table(
     _text("currency"),
     _text("reason"),
     _choice("state", DisputeState),
+    Column("contradiction", Choice(DisputeState)),
     json_column("evidence"),
     timestamp("opened_at"),
     timestamp("due_by", nullable=True),
@@ -282,11 +303,14 @@ policy = tenant_table(
     money_column("payout_minimum_minor"),
     _choice("payout_schedule", PayoutSchedule),
     Column("payout_delay_days", Integer, nullable=False),
+    Column("transfer_days", Integer, nullable=False, server_default="7"),
     Column("review_score", Integer, nullable=False),
     Column("reject_score", Integer, nullable=False),
     Column("inactive_providers", ARRAY(Text, as_tuple=True), nullable=False, server_default="{}"),
+    Column("own_accounts", ARRAY(Text, as_tuple=True), nullable=False, server_default="{}"),
     CheckConstraint("commission_rate >= 0 AND commission_rate < 1", name="commission_range"),
     CheckConstraint("payout_delay_days BETWEEN 1 AND 3", name="payout_delay_range"),
+    CheckConstraint("transfer_days BETWEEN 1 AND 60", name="transfer_days_range"),
     UniqueConstraint("tenant_id"),
 )
 
@@ -295,6 +319,7 @@ provider_credential = tenant_table(
     "provider_credential",
     _text("provider"),
     _text("sealed"),
+    _text("webhook_sealed", nullable=True),
     timestamp("changed_at"),
     UniqueConstraint("tenant_id", "provider"),
 )
@@ -318,6 +343,7 @@ payout = tenant_table(
     money_column("amount_minor"),
     _text("currency"),
     _text("provider"),
+    Column("own_account", Boolean, nullable=False, server_default="false"),
     _text("destination"),
     Column("place", Text, nullable=False, server_default="CA"),
     Column("scheduled_for", Date, nullable=False),
@@ -376,6 +402,7 @@ settlement = tenant_table(
     _text("currency"),
     money_column("gross_minor"),
     money_column("refunds_minor"),
+    Column("returned_minor", BigInteger, nullable=False, server_default="0"),
     money_column("payouts_minor"),
     money_column("fees_minor"),
     Column("movements", Integer, nullable=False),
@@ -407,6 +434,7 @@ for _constraint in (
 refuses("ck_posting_balances", lambda _: UnbalancedPosting(kind="", reference=""))
 refuses("uq_payment_one_open", lambda _: AlreadyExists(kind="Payment", value="of that order"))
 refuses("uq_payment_tenant_id_provider_reference", lambda _: AlreadyExists(kind="Payment", value="of that reference"))
+refuses("ix_refund_reference", lambda _: AlreadyExists(kind="Refund", value="of that reference"))
 refuses("uq_dispute_tenant_id_provider_reference", lambda _: AlreadyExists(kind="Dispute", value="of that reference"))
 refuses(
     "uq_settlement_tenant_id_provider_day_currency",

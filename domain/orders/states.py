@@ -58,6 +58,7 @@ class CancelReason(StrEnum):
     PAYMENT_FAILED = "payment_failed"
     EXPIRED = "expired"
     FRAUD = "fraud"
+    TRANSFER_NOT_RECEIVED = "transfer_not_received"
 
 
 _S = OrderState

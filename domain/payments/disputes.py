@@ -56,9 +56,25 @@ class DisputeClosed(Event):
     currency: str
 
 
+@event("payment.dispute_contradicted")
+@dataclass(frozen=True, kw_only=True)
+class DisputeContradicted(Event):
+    """The bank reports another decision than the one that is booked: somebody has to find out, and put the books right."""
+
+    payment_id: UUID
+    order_id: UUID
+    booked: DisputeState
+    reported: DisputeState
+    amount_minor: int
+    currency: str
+
+
 @dataclass(eq=False, kw_only=True)
 class Dispute(Aggregate):
-    """One chargeback; amounts in minor units. `covered_minor` is what the payment still had to cover it with."""
+    """One chargeback; amounts in minor units. `covered_minor` is what the payment still had to cover it with.
+
+    `contradiction` is what the bank has reported since against the decision that is booked.
+    """
 
     payment_id: UUID
     order_id: UUID
@@ -70,6 +86,7 @@ class Dispute(Aggregate):
     currency: str
     reason: str
     state: DisputeState = DisputeState.OPENED
+    contradiction: DisputeState | None = None
     evidence: Mapping[str, Any] = field(default_factory=dict)
     opened_at: datetime
     due_by: datetime | None = None
@@ -128,6 +145,22 @@ class Dispute(Aggregate):
         )
         return True
 
+    def contradict(self, reported: DisputeState) -> None:
+        """Keep the bank's word against a decision that was booked before, for a person; said twice, it is kept once."""
+        if self.is_open or reported in {self.state, self.contradiction}:
+            return
+        self.contradiction = reported
+        self.record(
+            DisputeContradicted(
+                payment_id=self.payment_id,
+                order_id=self.order_id,
+                booked=self.state,
+                reported=reported,
+                amount_minor=self.amount_minor,
+                currency=self.currency,
+            )
+        )
+
 
 class Disputes(Protocol):
     """Disputes for change; what `lock` gives is locked until the transaction ends."""
@@ -142,8 +175,8 @@ class Disputes(Protocol):
 
     async def lock(self, dispute_id: UUID) -> Dispute | None: ...
 
-    async def are_open(self, payment_id: UUID, but: UUID) -> bool:
-        """Say whether a payment has another open dispute."""
+    async def are_open(self, payment_id: UUID, but: UUID | None = None) -> bool:
+        """Say whether a payment has an open dispute, one of them left aside."""
         ...
 
 

@@ -30,9 +30,9 @@ ESCROW_STATES = Transitions(
     {
         _S.HELD: {_S.FROZEN, _S.RELEASED, _S.REFUNDED},
         _S.FROZEN: {_S.HELD, _S.RELEASED, _S.REFUNDED},
-        # A refund that fails after all brings money back, which is held until it is released anew.
-        _S.RELEASED: {_S.HELD},
-        _S.REFUNDED: {_S.HELD},
+        # A refund that fails after all brings money back, which is held until it is released anew, or a dispute decided.
+        _S.RELEASED: {_S.HELD, _S.FROZEN},
+        _S.REFUNDED: {_S.HELD, _S.FROZEN},
     },
 )
 
@@ -196,12 +196,14 @@ class EscrowHold(Aggregate):
             commission_minor=before - self.commission_minor,
         )
 
-    def restore(self, taken: TakenBack) -> None:
-        """Undo `take_back` after a refund that failed; what came from escrow is held again."""
+    def restore(self, taken: TakenBack, *, disputed: bool = False) -> None:
+        """Undo `take_back` after a refund that failed; what came from escrow is held again, or frozen by an open dispute."""
         self.refunded_minor -= taken.escrow_minor
         self.returned_minor -= taken.payable_minor + taken.commission_minor
         self.commission_minor += taken.commission_minor
-        if self.held_minor and self.state in {_S.RELEASED, _S.REFUNDED}:
+        if self.held_minor and disputed and self.state is not _S.FROZEN:
+            self.state = ESCROW_STATES.check(self.state, _S.FROZEN)
+        elif self.held_minor and self.state in {_S.RELEASED, _S.REFUNDED}:
             self.state = ESCROW_STATES.check(self.state, _S.HELD)
 
     def _commission_due(self) -> int:

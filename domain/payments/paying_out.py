@@ -204,7 +204,7 @@ async def _set_aside(
         for account, balance in zip(same, balances, strict=True):
             if balance.credit.amount_minor >= policy.payout_minimum_minor:
                 day = later(account.place, work.now.date(), policy.payout_delay_days)
-                payout = _payout(account, balance.credit, day, work)
+                payout = _payout(account, balance.credit, day, policy, work)
                 made.append(payout)
                 postings.append(
                     payout_posting(payout.tenant_id, payout.id, payout.seller_id, payout.amount_minor, currency, work)
@@ -215,13 +215,14 @@ async def _set_aside(
     return made
 
 
-def _payout(account: PayoutAccount, amount: Money, day: date, work: Work) -> Payout:
+def _payout(account: PayoutAccount, amount: Money, day: date, policy: PaymentPolicy, work: Work) -> Payout:
     payout = Payout(
         tenant_id=account.tenant_id,
         seller_id=account.seller_id,
         amount_minor=amount.amount_minor,
         currency=amount.currency,
         provider=account.provider,
+        own_account=account.provider in policy.own_accounts,
         destination=account.destination,
         place=account.place,
         scheduled_for=day,

@@ -90,11 +90,15 @@ class PaymentReferenceDiffers(DomainError):
 
 @dataclass(eq=False, kw_only=True)
 class Payment(Aggregate):
-    """What one order costs and how it is paid; all amounts in minor units of `currency`."""
+    """What one order costs and how it is paid; all amounts in minor units of `currency`.
+
+    With `own_account` the money goes through the tenant's own account with the provider, first to last.
+    """
 
     order_id: UUID
     user_id: UUID | None = None
     provider: str
+    own_account: bool = False
     method_kind: MethodKind
     method_token: str = ""
     fingerprint: str | None = None
@@ -129,6 +133,7 @@ class Payment(Aggregate):
         user_id: UUID | None = None,
         assessment: FraudAssessment | None = None,
         payment_id: UUID | None = None,
+        own_account: bool = False,
     ) -> Self:
         """Begin a payment, before any provider is asked; a suspicious one waits for a person's review.
 
@@ -143,6 +148,7 @@ class Payment(Aggregate):
             order_id=order_id,
             user_id=user_id if user_id is not None else work.actor.user_id,
             provider=method.provider,
+            own_account=own_account,
             method_kind=method.kind,
             method_token=method.token,
             fingerprint=method.fingerprint,
@@ -165,6 +171,11 @@ class Payment(Aggregate):
     @property
     def amount(self) -> Money:
         return Money(self.amount_minor, self.currency)
+
+    @property
+    def account(self) -> UUID | None:
+        """Whose account with the provider is asked: the tenant's own, or that of the installation (None)."""
+        return self.tenant_id if self.own_account else None
 
     @property
     def fee(self) -> Money:

@@ -128,12 +128,16 @@ class PayoutAccount(Aggregate):
 
 @dataclass(eq=False, kw_only=True)
 class Payout(Aggregate):
-    """One transfer to one seller; its amount is set aside in the ledger as long as it is neither paid nor cancelled."""
+    """One transfer to one seller; its amount is set aside in the ledger as long as it is neither paid nor cancelled.
+
+    With `own_account` it comes from the tenant's own account with the provider, through which its buyers pay.
+    """
 
     seller_id: UUID
     amount_minor: int
     currency: str
     provider: str
+    own_account: bool = False
     destination: str
     place: str = HOME
     scheduled_for: date
@@ -152,6 +156,11 @@ class Payout(Aggregate):
     @property
     def fee(self) -> Money:
         return Money(self.fee_minor, self.currency)
+
+    @property
+    def account(self) -> UUID | None:
+        """Whose account with the provider is asked: the tenant's own, or that of the installation (None)."""
+        return self.tenant_id if self.own_account else None
 
     @property
     def transfer_key(self) -> str:

@@ -9,6 +9,7 @@ from uuid import UUID
 from domain.kernel import UNCHANGED, Aggregate, Event, InvalidInput, Unchanged, Work, event
 
 MAX_DELAY_DAYS = 3
+MAX_TRANSFER_DAYS = 60
 
 
 class PayoutSchedule(StrEnum):
@@ -25,6 +26,7 @@ class PaymentPolicyChanged(Event):
     payout_minimum_minor: int
     payout_schedule: PayoutSchedule
     payout_delay_days: int
+    transfer_days: int
     review_score: int
     reject_score: int
 
@@ -36,14 +38,24 @@ class ProviderConfigured(Event):
     is_active: bool
 
 
+@event("payments.own_account_taken")
+@dataclass(frozen=True, kw_only=True)
+class OwnAccountTaken(Event):
+    provider: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class UpdatePayoutPolicy:
-    """Change what is settled about money; `commissionRate` is a share of 1, delays are business days."""
+    """Change what is settled about money; `commissionRate` is a share of 1, delays are business days.
+
+    `transferDays` is how many days a buyer has for a bank transfer before the order is cancelled.
+    """
 
     commission_rate: Decimal | Unchanged = UNCHANGED
     payout_minimum_minor: int | Unchanged = UNCHANGED
     payout_schedule: PayoutSchedule | Unchanged = UNCHANGED
     payout_delay_days: int | Unchanged = UNCHANGED
+    transfer_days: int | Unchanged = UNCHANGED
     review_score: int | Unchanged = UNCHANGED
     reject_score: int | Unchanged = UNCHANGED
     expected_version: int | None = None
@@ -53,6 +65,7 @@ _RANGES = {
     "commission_rate": (Decimal(0), Decimal("0.9")),
     "payout_minimum_minor": (1, 100_000_000),
     "payout_delay_days": (1, MAX_DELAY_DAYS),
+    "transfer_days": (1, MAX_TRANSFER_DAYS),
     "review_score": (1, 100),
     "reject_score": (1, 101),
 }
@@ -62,16 +75,18 @@ _RANGES = {
 class PaymentPolicy(Aggregate):
     """One tenant's rules; without a row of its own a tenant has these defaults.
 
-    Source: policy parameters `commission`, `payout_minimum` and `payout_schedule`.
+    Source: policy parameters `commission`, `payout_minimum`, `payout_schedule` and `transfer_days`.
     """
 
     commission_rate: Decimal = field(default=Decimal("0.10"))
     payout_minimum_minor: int = 2000
     payout_schedule: PayoutSchedule = PayoutSchedule.DAILY
     payout_delay_days: int = 1
+    transfer_days: int = 7
     review_score: int = 50
     reject_score: int = 90
     inactive_providers: tuple[str, ...] = ()
+    own_accounts: tuple[str, ...] = ()
 
     def change(self, command: UpdatePayoutPolicy) -> None:
         """Settle something anew; what was sold before keeps the commission that it was sold under.
@@ -93,6 +108,12 @@ class PaymentPolicy(Aggregate):
         others = tuple(each for each in self.inactive_providers if each != provider)
         self.inactive_providers = others if is_active else (*others, provider)
         self.record(ProviderConfigured(provider=provider, is_active=is_active))
+
+    def use_own_account(self, provider: str) -> None:
+        """Have buyers charged through the tenant's own account with a provider from now on."""
+        if provider not in self.own_accounts:
+            self.own_accounts = (*self.own_accounts, provider)
+            self.record(OwnAccountTaken(provider=provider))
 
 
 class Policies(Protocol):

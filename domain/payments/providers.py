@@ -81,7 +81,7 @@ class ChargeRequest:
 
     `method_token` stands for the card or account at the provider; card numbers never come here. `provider` is the name
     that `ProviderDirectory.choose` gave: kept with the payment before the first attempt, so that no key is ever used
-    at two providers. The ids travel with the charge and come back in webhooks.
+    at two providers; so it is with `account`, the tenant whose own account is charged. The ids travel with the charge and come back in webhooks.
 
     Raises: InvalidInput for an amount that is not positive, or a key that a provider could not take.
     """
@@ -96,6 +96,7 @@ class ChargeRequest:
     description: str = ""
     method: str = "card"
     provider: str | None = None
+    account: UUID | None = None
 
     def __post_init__(self) -> None:
         require_key(self.key)
@@ -153,28 +154,39 @@ class TransferOutcome:
 class PaymentProvider(Protocol):
     """Moves money, once per key; asked again with the same key, it tells how the charge is now.
 
+    `account` is the tenant through whose own account a charge was made; without one it is the installation's.
     Raises: ProviderUnreachable when the outcome must be asked for again; ProviderRefused when it never will happen.
     A declined card is an outcome, not an error.
     """
 
     async def charge(self, request: ChargeRequest) -> ChargeOutcome: ...
 
-    async def capture(self, reference: str, amount: Money, key: str) -> ChargeOutcome: ...
+    async def capture(
+        self, reference: str, amount: Money, key: str, *, account: UUID | None = None
+    ) -> ChargeOutcome: ...
 
-    async def void(self, reference: str, key: str) -> ChargeOutcome:
+    async def void(self, reference: str, key: str, *, account: UUID | None = None) -> ChargeOutcome:
         """Let go what was authorised, and give the charge as it is afterwards.
 
         Captured or pending says that it was too late: that money comes, and has to be given back.
         """
         ...
 
-    async def refund(self, reference: str, amount: Money, key: str) -> RefundOutcome: ...
+    async def refund(
+        self, reference: str, amount: Money, key: str, *, account: UUID | None = None
+    ) -> RefundOutcome: ...
 
     async def transfer(
-        self, destination: str, amount: Money, key: str, *, tenant_id: UUID | None = None
+        self,
+        destination: str,
+        amount: Money,
+        key: str,
+        *,
+        tenant_id: UUID | None = None,
+        account: UUID | None = None,
     ) -> TransferOutcome: ...
 
-    async def find(self, key: str) -> ChargeOutcome | None:
+    async def find(self, key: str, *, account: UUID | None = None) -> ChargeOutcome | None:
         """Give the charge made under a key as it is now; None when none has arrived so far."""
         ...
 
@@ -254,7 +266,8 @@ class ProviderEvent:
 
     `event_id` is unique within the provider. `reference` is that of the charge, or of the transfer where the fact is
     about one. One of `charge`, `refund` and `transfer` says more; a dispute has `dispute_reference`. `amount` is that
-    of the fact: of `CHARGE_REFUNDED` all that was given back so far.
+    of the fact: of `CHARGE_REFUNDED` all that was given back so far. `account` is the tenant whose own secret has signed it:
+    its word counts for what went through its own account, and for nothing else.
     """
 
     provider: str
@@ -271,6 +284,7 @@ class ProviderEvent:
     transfer: TransferOutcome | None = None
     dispute_reference: str | None = None
     reason: str | None = None
+    account: UUID | None = None
 
 
 def require_key(key: str) -> None:

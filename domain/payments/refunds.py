@@ -7,10 +7,12 @@ from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from domain.kernel import Aggregate, Event, NotFound, Transitions, Work, event, uuid7
+from domain.kernel import Aggregate, DomainError, Event, InvalidInput, NotFound, Transitions, Work, event, uuid7
 from domain.money import Money
+from domain.payments.disputes import Disputes
 from domain.payments.escrow import EscrowHolds, TakenBack, take_back
 from domain.payments.ledger import Ledger
+from domain.payments.methods import MethodKind
 from domain.payments.payment import Payment, Payments, locked
 from domain.payments.postings import (
     refund_failed_posting,
@@ -31,6 +33,7 @@ class RefundState(StrEnum):
 
 
 _S = RefundState
+LONGEST_REFERENCE = 140
 MOST_ATTEMPTS = 3
 """So often a refund is sent by itself; then somebody has to find out how the buyer can have the money."""
 
@@ -45,6 +48,14 @@ REFUND_STATES = Transitions(
         _S.FAILED: (),
     },
 )
+
+
+@dataclass(eq=False)
+class RefundSentByProvider(DomainError):
+    """A provider sends this refund and tells by itself what became of it: nobody's word stands for that."""
+
+    provider: str
+    template = "The refund is sent by {provider}, which tells by itself when that is done."
 
 
 @event("payment.refund_requested")
@@ -197,6 +208,20 @@ class Refund(Aggregate):
         )
         return True
 
+    def returned(self, now: datetime) -> "RefundReturn | None":
+        """Say what its return moves if it comes back now; None where it was not sent."""
+        if self.state is not _S.COMPLETED or self.settled_at is None:
+            return None
+        return RefundReturn(
+            refund_id=self.id,
+            attempt=self.attempts,
+            provider=self.provider,
+            reference=self.reference or "",
+            amount=self.amount,
+            sent_at=self.settled_at,
+            returned_at=now,
+        )
+
     def retry(self) -> None:
         """Have it sent once more, under another key.
 
@@ -207,10 +232,27 @@ class Refund(Aggregate):
         self.record(RefundRetried(payment_id=self.payment_id, order_id=self.order_id, attempt=self.attempts))
 
 
+@dataclass(frozen=True, kw_only=True)
+class RefundReturn:
+    """One time that a refund was sent and came back: two movements of money, each of the day on which it happened."""
+
+    refund_id: UUID
+    attempt: int
+    provider: str
+    reference: str
+    amount: Money
+    sent_at: datetime
+    returned_at: datetime
+
+
 class Refunds(Protocol):
     """Refunds for change; what is given is locked until the transaction ends."""
 
     def add(self, refund: Refund) -> None: ...
+
+    async def keep_return(self, came_back: RefundReturn) -> None:
+        """Keep for settlements and reconciliation that a refund was sent, and came back."""
+        ...
 
     async def lock(self, refund_id: UUID) -> Refund | None: ...
 
@@ -244,6 +286,14 @@ class CompleteRefund:
     refund_id: UUID
     reference: str
     key: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class CompleteRefundInput:
+    """Say that a refund by bank transfer has left the account; `reference` is that of its line on the statement."""
+
+    refund_id: UUID
+    reference: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -307,10 +357,33 @@ async def complete_refund(
     Raises: NotFound.
     """
     payment, refund = await _both(command.refund_id, payments, refunds)
-    if refund.is_about(command.key) and refund.complete(command.reference, work):
+    if refund.is_about(command.key):
+        await _complete(payment, refund, command.reference, work, ledger)
+    return refund
+
+
+async def complete_by_hand(
+    command: CompleteRefundInput, work: Work, payments: Payments, refunds: Refunds, ledger: Ledger
+) -> Refund:
+    """Note that somebody has sent a refund, which no provider will tell of.
+
+    Raises: NotFound, RefundSentByProvider, InvalidInput, InvalidStateTransition when it does not wait to be sent.
+    """
+    payment, refund = await _both(command.refund_id, payments, refunds)
+    if payment.method_kind is not MethodKind.BANK_TRANSFER:
+        raise RefundSentByProvider(provider=refund.provider)
+    reference = command.reference.strip()
+    if not 0 < len(reference) <= LONGEST_REFERENCE:
+        raise InvalidInput(field="reference", reason=f"it has between 1 and {LONGEST_REFERENCE} characters")
+    REFUND_STATES.check(refund.state, RefundState.COMPLETED)
+    await _complete(payment, refund, reference, work, ledger)
+    return refund
+
+
+async def _complete(payment: Payment, refund: Refund, reference: str, work: Work, ledger: Ledger) -> None:
+    if refund.complete(reference, work):
         payment.end_refund(refund.id, refund.parts, succeeded=True)
         await ledger.post(refund_settled_posting(payment, refund.key, refund.amount_minor, work))
-    return refund
 
 
 async def return_refund(
@@ -322,9 +395,10 @@ async def return_refund(
     Raises: NotFound.
     """
     payment, refund = await _both(command.refund_id, payments, refunds)
-    sent = refund.state is RefundState.COMPLETED
-    if refund.is_about(command.key) and refund.come_back(command.failure) and sent:
+    sent = refund.returned(work.now)
+    if refund.is_about(command.key) and refund.come_back(command.failure) and sent is not None:
         payment.reopen_refund(refund.amount_minor)
+        await refunds.keep_return(sent)
         await ledger.post(refund_returned_posting(payment, refund.key, refund.amount_minor, work))
     return refund
 
@@ -340,7 +414,13 @@ async def retry_refund(command: RetryRefund, payments: Payments, refunds: Refund
 
 
 async def fail_refund(
-    command: FailRefund, work: Work, payments: Payments, refunds: Refunds, holds: EscrowHolds, ledger: Ledger
+    command: FailRefund,
+    work: Work,
+    payments: Payments,
+    refunds: Refunds,
+    disputes: Disputes,
+    holds: EscrowHolds,
+    ledger: Ledger,
 ) -> Refund:
     """Note that a refund was refused for good: everybody has again what was theirs.
 
@@ -350,8 +430,9 @@ async def fail_refund(
     if refund.is_about(command.key) and refund.fail(command.failure, work):
         payment.end_refund(refund.id, refund.parts, succeeded=False)
         by_sub_order = {hold.sub_order_id: hold for hold in await holds.of_payment(payment.id)}
+        disputed = await disputes.are_open(payment.id)
         for taken in refund.taken:
-            by_sub_order[taken.sub_order_id].restore(taken)
+            by_sub_order[taken.sub_order_id].restore(taken, disputed=disputed)
         await ledger.post(refund_failed_posting(payment, refund.id, refund.parts, refund.taken, work))
     return refund
 

@@ -1,4 +1,4 @@
-"""Settlements: what a provider owes us for one day, less refunds, payouts and its fees."""
+"""Settlements: what a provider owes us for one day, less refunds, payouts and its fees, and with what came back."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -55,6 +55,7 @@ class Settlement(Aggregate):
     currency: str
     gross_minor: int = 0
     refunds_minor: int = 0
+    returned_minor: int = 0
     payouts_minor: int = 0
     fees_minor: int = 0
     movements: int = 0
@@ -63,7 +64,7 @@ class Settlement(Aggregate):
 
     @property
     def net_minor(self) -> int:
-        return self.gross_minor - self.refunds_minor - self.payouts_minor - self.fees_minor
+        return self.gross_minor + self.returned_minor - self.refunds_minor - self.payouts_minor - self.fees_minor
 
     @property
     def net(self) -> Money:
@@ -127,6 +128,7 @@ def settle(movements: Sequence[Movement], provider: str, day: date, tenant_id: U
     names = {
         MovementKind.CHARGE: "gross_minor",
         MovementKind.REFUND: "refunds_minor",
+        MovementKind.REFUND_RETURNED: "returned_minor",
         MovementKind.PAYOUT: "payouts_minor",
     }
     for each in movements:
@@ -142,6 +144,7 @@ def settle(movements: Sequence[Movement], provider: str, day: date, tenant_id: U
             currency=currency,
             gross_minor=sums[currency]["gross_minor"],
             refunds_minor=sums[currency]["refunds_minor"],
+            returned_minor=sums[currency]["returned_minor"],
             payouts_minor=sums[currency]["payouts_minor"],
             fees_minor=sums[currency]["fees_minor"],
             movements=sums[currency]["movements"],

@@ -19,6 +19,7 @@ class MovementKind(StrEnum):
 
     CHARGE = "charge"
     REFUND = "refund"
+    REFUND_RETURNED = "refund_returned"
     PAYOUT = "payout"
 
 

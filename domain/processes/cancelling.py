@@ -43,17 +43,38 @@ async def cancel_order(
     order = await orders.lock(command.id)
     if order is None or not sees(work.actor, order):
         raise missing(command.id)
-    order.cancel(_reason(order, work), command.note, work)
+    reason = _reason(order, work)
+    await call_off(order, reason, command.note, work, book, allowances, payments, refunds, holds, ledger, queue)
+    return order
+
+
+async def call_off(
+    order: Order,
+    reason: CancelReason,
+    note: str | None,
+    work: Work,
+    book: Reservations,
+    allowances: Allowances,
+    payments: Payments,
+    refunds: Refunds,
+    holds: EscrowHolds,
+    ledger: Ledger,
+    queue: JobQueue,
+) -> None:
+    """Cancel a locked order with everything that hangs on it.
+
+    Raises: InvalidStateTransition, CancellationWindowClosed.
+    """
+    order.cancel(reason, note, work)
+    why = note or "the order was cancelled"
     await release_stock(ReleaseStock(order_id=order.id), work, book)
     await allowances.give_back(order.id)
     for payment in await payments.by_order(order.id):
         if payment.is_paid:
-            reason = command.note or "the order was cancelled"
-            await give_back(payment, reason, work, payments, refunds, holds, ledger, queue)
+            await give_back(payment, why, work, payments, refunds, holds, ledger, queue)
         else:
-            payment.void(command.note or "the order was cancelled")
+            payment.void(why)
             await queue.defer(LET_GO, {"payment_id": str(payment.id)}, key=f"let go {payment.id}")
-    return order
 
 
 def _reason(order: Order, work: Work) -> CancelReason:

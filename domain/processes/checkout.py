@@ -265,12 +265,18 @@ async def _payment(
         splits_of(order, policy.commission_rate),
         work,
         payment_id=UUID(saga.data["payment_id"]),
+        own_account=provider in policy.own_accounts,
         assessment=assess(suspect, past, policy),
     )
     if payment.state is PaymentState.FAILED:
         raise PaymentDeclined(reason=payment.failure_reason or "")
     saga.data["review"] = payment.state is PaymentState.REVIEW
-    saga.data["charge"] = {"provider": provider, "amount": to_json(order.total), "number": order.order_number}
+    saga.data["charge"] = {
+        "provider": provider,
+        "own_account": payment.own_account,
+        "amount": to_json(order.total),
+        "number": order.order_number,
+    }
     return payment
 
 
@@ -323,6 +329,7 @@ async def take_money(saga: Saga, work: Work, provider: PaymentProvider) -> None:
         description=asked["number"],
         method=command.payment_method,
         provider=asked["provider"],
+        account=_account(saga),
     )
     try:
         outcome = await provider.charge(request)
@@ -375,16 +382,17 @@ async def look_for_money(saga: Saga, provider: PaymentProvider) -> None:
     """
     if "charge" not in saga.data:
         return
-    found = await provider.find(saga.data["payment_id"])
+    account = _account(saga)
+    found = await provider.find(saga.data["payment_id"], account=account)
     if found is not None and found.status in {ChargeStatus.AUTHORIZED, ChargeStatus.PENDING}:
-        found = await provider.void(found.reference, f"{saga.data['payment_id']}-void")
+        found = await provider.void(found.reference, f"{saga.data['payment_id']}-void", account=account)
     if found is None or found.status is not ChargeStatus.CAPTURED:
         return
     if found.amount == from_json(saga.data["charge"]["amount"], Money):
         saga.data["taken"] = to_json(found)
     else:
         # No payment of ours is of this amount, so our books have no place for it: it goes back where it came from.
-        await provider.refund(found.reference, found.amount, f"{saga.data['payment_id']}-refund")
+        await provider.refund(found.reference, found.amount, f"{saga.data['payment_id']}-refund", account=account)
         saga.data["mistaken"] = to_json(found)
 
 
@@ -442,6 +450,11 @@ CHECKOUT = processes.add(
         refusals=(InsufficientStock, PaymentDeclined, ReservationEnded, InvalidStateTransition),
     )
 )
+
+
+def _account(saga: Saga) -> UUID | None:
+    # A checkout that was under way when this was not asked yet has none of its own.
+    return saga.tenant_id if saga.data["charge"].get("own_account") else None
 
 
 def _reason(refusal: dict[str, Any]) -> CancelReason:

@@ -3,39 +3,52 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from uuid import UUID
 
 from domain.kernel import InvalidInput, NotFound, Work
 from domain.payments.credentials import LONGEST_SECRET, ProviderCredential, ProviderCredentials
 from domain.payments.policy import Policies
 from domain.payments.providers import ProviderDirectory, ProviderOffer
-from domain.tenancy import Cipher
+from domain.tenancy import Cipher, ResealSettings, StoreSettings, reseal_settings
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConfigureProvider:
-    """Take a provider into use or out of it, and exchange the secret that the tenant has with it, where one is given."""
+    """Take a provider into use or out of it, and exchange the secret that the tenant has with it, where one is given.
+
+    `credentials` is the secret key to the tenant's own account, `webhookSecret` what that account signs its webhooks with.
+    """
 
     provider: str
     is_active: bool = True
     credentials: str | None = None
+    webhook_secret: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpdateProviderCredentials:
-    """Exchange the secret that the tenant has with a provider; nobody can read it again."""
+    """Exchange the secret that the tenant has with a provider; nobody can read it again.
+
+    Payments go through the tenant's own account from the next order on; `webhookSecret` stays where none is given.
+    """
 
     provider: str
     credentials: str
+    webhook_secret: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class ProviderSetup:
-    """A provider as a tenant has set it up; `credentials_changed_at` is empty where the tenant has none of its own."""
+    """A provider as a tenant has set it up; `credentials_changed_at` is empty where the tenant has none of its own.
+
+    `webhook_endpoint` names where the tenant's own account sends its webhooks.
+    """
 
     provider: str
     methods: tuple[str, ...]
     is_active: bool
     credentials_changed_at: datetime | None = None
+    webhook_endpoint: UUID | None = None
 
 
 async def configure_provider(
@@ -55,7 +68,13 @@ async def configure_provider(
     policy.configure(offer.provider, is_active=command.is_active)
     known = await credentials.of_provider(offer.provider)
     if command.credentials is not None:
-        known = _exchange(known, offer.provider, command.credentials, work, credentials, cipher)
+        secrets = UpdateProviderCredentials(
+            provider=offer.provider, credentials=command.credentials, webhook_secret=command.webhook_secret
+        )
+        known = _exchange(known, secrets, work, credentials, cipher)
+        policy.use_own_account(offer.provider)
+    elif command.webhook_secret is not None:
+        raise InvalidInput(field="webhookSecret", reason="it is exchanged together with the credentials")
     return _setup(offer, policy.inactive_providers, known)
 
 
@@ -72,9 +91,19 @@ async def update_provider_credentials(
     Raises: NotFound for a provider that this installation does not have; InvalidInput.
     """
     offer = _offer(command.provider, directory)
+    policy = await policies.lock_or_create(work.tenant_id)
     known = await credentials.of_provider(offer.provider)
-    known = _exchange(known, offer.provider, command.credentials, work, credentials, cipher)
-    return _setup(offer, (await policies.current(work.tenant_id)).inactive_providers, known)
+    known = _exchange(known, command, work, credentials, cipher)
+    policy.use_own_account(offer.provider)
+    return _setup(offer, policy.inactive_providers, known)
+
+
+async def reseal_secrets(
+    command: ResealSettings, settings: StoreSettings, credentials: ProviderCredentials, cipher: Cipher
+) -> int:
+    """Seal all secrets of the tenant anew after the key was rotated, those with providers too; gives how many were."""
+    resealed = await reseal_settings(command, settings, cipher)
+    return resealed + sum([each.reseal(cipher) for each in await credentials.all()])
 
 
 def _offer(provider: str, directory: ProviderDirectory) -> ProviderOffer:
@@ -86,18 +115,19 @@ def _offer(provider: str, directory: ProviderDirectory) -> ProviderOffer:
 
 def _exchange(
     known: ProviderCredential | None,
-    provider: str,
-    secret: str,
+    command: UpdateProviderCredentials,
     work: Work,
     credentials: ProviderCredentials,
     cipher: Cipher,
 ) -> ProviderCredential:
-    if not 0 < len(secret) <= LONGEST_SECRET:
-        raise InvalidInput(field="credentials", reason=f"they have between 1 and {LONGEST_SECRET} characters")
+    for name, secret in (("credentials", command.credentials), ("webhookSecret", command.webhook_secret)):
+        if secret is not None and not 0 < len(secret) <= LONGEST_SECRET:
+            raise InvalidInput(field=name, reason=f"it has between 1 and {LONGEST_SECRET} characters")
     if known is None:
-        known = ProviderCredential(tenant_id=work.tenant_id, provider=provider, changed_at=work.now)
+        known = ProviderCredential(tenant_id=work.tenant_id, provider=command.provider, changed_at=work.now)
         credentials.add(known)
-    known.put(cipher.encrypt(secret, known.place), work.now)
+    webhooks = None if command.webhook_secret is None else cipher.encrypt(command.webhook_secret, known.webhook_place)
+    known.put(cipher.encrypt(command.credentials, known.place), webhooks, work.now)
     return known
 
 
@@ -107,4 +137,5 @@ def _setup(offer: ProviderOffer, inactive: Sequence[str], known: ProviderCredent
         methods=offer.methods,
         is_active=offer.provider not in inactive,
         credentials_changed_at=None if known is None else known.changed_at,
+        webhook_endpoint=None if known is None else known.id,
     )

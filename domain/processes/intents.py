@@ -8,6 +8,7 @@ from domain.money import Money
 from domain.orders import Order, Orders
 from domain.orders.carts import Carts
 from domain.orders.ports import missing
+from domain.payments.methods import MethodKind
 from domain.payments.payment import Payment, Payments, PaymentState
 from domain.payments.providers import ChargeRequest, ChargeStatus, PaymentProvider
 from domain.sagas import Sagas, SagaState
@@ -108,6 +109,7 @@ def charge_request(payment: Payment, description: str) -> ChargeRequest:
         description=description,
         method=payment.method_kind,
         provider=payment.provider,
+        account=payment.account,
     )
 
 
@@ -119,12 +121,17 @@ async def _awaited(
         raise missing(order_id)
     # Only a checkout that waits has asked its provider before: whatever else there is, its money is not to be touched.
     saga = await sagas.find(order.id)
-    payment = None
-    if saga is not None and saga.state is SagaState.WAITING:
-        payment = await payments.get(UUID(saga.data["payment_id"]))
-    if payment is None or payment.state is not PaymentState.PENDING:
+    waits = saga is not None and saga.state is SagaState.WAITING
+    payment_id = UUID(saga.data["payment_id"]) if saga is not None and waits else order.payment_id
+    payment = None if payment_id is None else await payments.get(payment_id)
+    if payment is None or not (_is_awaited_transfer(payment) or (waits and payment.state is PaymentState.PENDING)):
         raise NotAwaitingPayment(number=order.order_number)
     return order, payment
+
+
+def _is_awaited_transfer(payment: Payment) -> bool:
+    # Its order stands, and its buyer still has to know what to write on it.
+    return payment.method_kind is MethodKind.BANK_TRANSFER and payment.state is PaymentState.AUTHORIZED
 
 
 async def _is_theirs(order: Order, token: str | None, work: Work, carts: Carts) -> bool:

@@ -27,6 +27,7 @@ from domain.payments.providers import (
     RefundStatus,
     TransferOutcome,
     TransferStatus,
+    WebhookRejected,
 )
 from domain.payments.refunds import (
     CompleteRefund,
@@ -68,6 +69,7 @@ _REPORTED = {
     ProviderFact.CHARGE_DECLINED: PaymentState.FAILED,
     ProviderFact.CHARGE_VOIDED: PaymentState.VOIDED,
 }
+_DECIDED = {ProviderFact.DISPUTE_WON: DisputeState.WON, ProviderFact.DISPUTE_LOST: DisputeState.LOST}
 
 
 async def give_back(
@@ -99,6 +101,7 @@ async def send_refund(
     provider: PaymentProvider,
     payments: Payments,
     refunds: Refunds,
+    disputes: Disputes,
     holds: EscrowHolds,
     ledger: Ledger,
     orders: Orders,
@@ -116,14 +119,14 @@ async def send_refund(
         await note_return(refund.id, outcome, work, payments, refunds, ledger, orders, queue)
     else:
         failed = FailRefund(refund_id=refund.id, failure=_failure(outcome), key=outcome.key)
-        await fail_refund(failed, work, payments, refunds, holds, ledger)
+        await fail_refund(failed, work, payments, refunds, disputes, holds, ledger)
 
 
 async def _sent(refund: Refund, payments: Payments, provider: PaymentProvider) -> RefundOutcome:
     payment = await payments.get(refund.payment_id)
     assert payment is not None  # noqa: S101 — refunds hang on payments, which are never taken away.
     try:
-        outcome = await provider.refund(payment.reference or "", refund.amount, refund.key)
+        outcome = await provider.refund(payment.reference or "", refund.amount, refund.key, account=payment.account)
     except ProviderRefused as refusal:
         return RefundOutcome(
             provider=refund.provider,
@@ -217,7 +220,7 @@ async def let_go(payload: Mapping[str, Any], work: Work, provider: PaymentProvid
     del work
     payment = await payments.get(UUID(payload["payment_id"]))
     if payment is not None and payment.state in OVER and payment.reference:
-        await provider.void(payment.reference, f"{payment.id}-void")
+        await provider.void(payment.reference, f"{payment.id}-void", account=payment.account)
 
 
 @subscriptions.on("payout.scheduled")
@@ -248,7 +251,11 @@ async def send_payout(
     payout.begin()
     try:
         outcome = await provider.transfer(
-            payout.destination, payout.amount, payout.transfer_key, tenant_id=payout.tenant_id
+            payout.destination,
+            payout.amount,
+            payout.transfer_key,
+            tenant_id=payout.tenant_id,
+            account=payout.account,
         )
     except ProviderRefused as refusal:
         command = FailPayout(payout_id=payout.id, failure=refusal.reason)
@@ -296,7 +303,12 @@ async def hear_provider(
     sagas: Sagas,
     queue: JobQueue,
 ) -> None:
-    """Do what a provider's message asks for, however late, repeated or out of order it comes."""
+    """Do what a provider's message asks for, however late, repeated or out of order it comes.
+
+    Raises: WebhookRejected where a tenant's own account speaks of money that did not go through it.
+    """
+    if told.account is not None and not await _is_of_its_account(told, payments, refunds, payouts):
+        raise WebhookRejected(provider=told.provider, reason="it is not about that account")
     if told.transfer is not None:
         if (payout_id := _id(told.transfer.key)) is not None:
             await note_transfer(payout_id, told.transfer, work, policies, payouts, ledger, calendars)
@@ -309,6 +321,21 @@ async def hear_provider(
         await _hear_charge(told, work, orders, payments, refunds, holds, ledger, sagas, queue)
     elif told.dispute_reference is not None:
         await _hear_dispute(told, work, orders, payments, refunds, disputes, holds, ledger, queue)
+
+
+async def _is_of_its_account(told: ProviderEvent, payments: Payments, refunds: Refunds, payouts: Payouts) -> bool:
+    if told.transfer is not None:
+        payout_id = _id(told.transfer.key)
+        payout = None if payout_id is None else await payouts.lock(payout_id)
+        return payout is not None and (payout.account, payout.provider) == (told.account, told.provider)
+    payment_id = told.payment_id
+    if told.refund is not None:
+        # Whose a refund is, our books say and not the message.
+        refund_id = _id(told.refund.key)
+        refund = None if refund_id is None else await refunds.find(refund_id)
+        payment_id = None if refund is None else refund.payment_id
+    payment = None if payment_id is None else await payments.get(payment_id)
+    return payment is not None and (payment.account, payment.provider) == (told.account, told.provider)
 
 
 async def _hear_charge(
@@ -368,8 +395,12 @@ async def _hear_dispute(
         payment_id=told.payment_id, reference=reference, amount=told.amount, reason=told.reason or "not told"
     )
     dispute = await open_dispute(opened, work, payments, disputes, holds, ledger)
-    if told.fact in {ProviderFact.DISPUTE_WON, ProviderFact.DISPUTE_LOST}:
-        decided = CloseDispute(dispute_id=dispute.id, won=told.fact is ProviderFact.DISPUTE_WON)
+    outcome = _DECIDED.get(told.fact)
+    if outcome is not None and not dispute.is_open:
+        # Somebody has booked a decision by hand; what follows from another one only a person can put right.
+        dispute.contradict(outcome)
+    elif outcome is not None:
+        decided = CloseDispute(dispute_id=dispute.id, won=outcome is DisputeState.WON)
         await close_dispute(decided, work, orders, payments, refunds, disputes, holds, ledger, queue)
 
 

@@ -6,16 +6,25 @@ from uuid import UUID
 from domain.jobs import JobQueue
 from domain.kernel import InvalidStateTransition, Work
 from domain.money import Money
-from domain.orders import Orders
+from domain.orders import Orders, OrderState
 from domain.payments.escrow import EscrowHolds
 from domain.payments.ledger import Ledger
-from domain.payments.payment import Payment, Payments, PaymentState, locked
+from domain.payments.methods import MethodKind
+from domain.payments.payment import OVER, Payment, Payments, PaymentState, locked
 from domain.payments.providers import ChargeStatus, PaymentProvider, ProviderRefused
-from domain.payments.refunds import Refund, RefundPayment, Refunds, RetryRefund, request_refund
+from domain.payments.refunds import (
+    CompleteRefundInput,
+    Refund,
+    RefundPayment,
+    Refunds,
+    RetryRefund,
+    complete_by_hand,
+    request_refund,
+)
 from domain.payments.releasing import ReviewFraud, VoidPayment, settle_capture
 from domain.payments.releasing import review_fraud as review
 from domain.payments.splits import RefundPart
-from domain.processes.paying import LET_GO, ask_to_send, send_again
+from domain.processes.paying import LET_GO, ask_to_send, give_back, send_again
 from domain.sagas import Sagas
 
 
@@ -65,6 +74,22 @@ async def retry_refund(command: RetryRefund, payments: Payments, refunds: Refund
     return await send_again(command.refund_id, payments, refunds, queue)
 
 
+async def complete_refund(
+    command: CompleteRefundInput, work: Work, orders: Orders, payments: Payments, refunds: Refunds, ledger: Ledger
+) -> Refund:
+    """Note that a refund by bank transfer was sent, on the payment, in the ledger and on the order.
+
+    Raises: NotFound, RefundSentByProvider, InvalidInput, InvalidStateTransition.
+    """
+    known = await refunds.find(command.refund_id)
+    # Everybody locks the order before its payments.
+    order = None if known is None else await orders.lock(known.order_id)
+    refund = await complete_by_hand(command, work, payments, refunds, ledger)
+    if order is not None:
+        order.note_refund(refund.amount, work, refund_id=refund.id)
+    return refund
+
+
 async def void_payment(command: VoidPayment, payments: Payments, queue: JobQueue) -> Payment:
     """Give up a payment whose money was not taken, and have the provider let go of what it has set aside.
 
@@ -93,10 +118,14 @@ async def capture_payment(
     provider: PaymentProvider,
     orders: Orders,
     payments: Payments,
+    refunds: Refunds,
     holds: EscrowHolds,
     ledger: Ledger,
+    queue: JobQueue,
 ) -> Payment:
     """Take the money of an authorised payment; the provider is asked under one key, so that it is taken once.
+
+    A bank transfer that came after its order was cancelled is booked as well, and goes back to the buyer.
 
     Raises: NotFound, InvalidStateTransition, ProviderRefused, ProviderUnreachable.
     """
@@ -106,12 +135,24 @@ async def capture_payment(
     payment = await locked(payments, command.payment_id)
     if payment.is_paid:
         return payment
+    if order is not None and order.state is OrderState.CANCELLED and _may_come_late(payment):
+        await settle_capture(payment, payment.reference or "", payment.amount, None, work, holds, ledger)
+        order.pay_late(payment.id, payment.amount, work)
+        reason = "the transfer arrived after the order was cancelled"
+        await give_back(payment, reason, work, payments, refunds, holds, ledger, queue)
+        return payment
     if payment.state is not PaymentState.AUTHORIZED or payment.reference is None:
         raise InvalidStateTransition(kind="Payment", current=payment.state, requested=PaymentState.CAPTURED)
-    outcome = await provider.capture(payment.reference, payment.amount, f"{payment.id}-capture")
+    key = f"{payment.id}-capture"
+    outcome = await provider.capture(payment.reference, payment.amount, key, account=payment.account)
     if outcome.status is not ChargeStatus.CAPTURED:
         raise ProviderRefused(provider=payment.provider, reason=outcome.reason or str(outcome.status))
     await settle_capture(payment, payment.reference, outcome.amount, outcome.fee, work, holds, ledger)
     if order is not None:
         order.pay(payment.id, payment.amount, work)
     return payment
+
+
+def _may_come_late(payment: Payment) -> bool:
+    # Nobody can call a transfer back that is on its way; what providers set aside, they have let go of.
+    return payment.method_kind is MethodKind.BANK_TRANSFER and payment.state in OVER and payment.reference is not None

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp
 
+from data.database import Database
+from domain.tenancy import Cipher
+from server.payments.accounts import OwnAccount, OwnAccounts
 from server.payments.offline import BankTransfer, Cash
 from server.payments.routing import ProviderAdapter, ProviderRouter
-from server.payments.webhooks import WebhookReceiver
+from server.payments.webhooks import Endpoints, WebhookReceiver
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,37 +37,48 @@ class Payments:
 
     router: ProviderRouter
     receivers: Sequence[WebhookReceiver]
+    endpoints: Endpoints | None = None
 
 
 @asynccontextmanager
-async def open_payments(settings: PaymentSettings) -> AsyncIterator[Payments]:
-    """Open the providers of these settings; bank transfer and cash need none."""
+async def open_payments(
+    settings: PaymentSettings, database: Database | None = None, cipher: Cipher | None = None
+) -> AsyncIterator[Payments]:
+    """Open the providers of these settings; bank transfer and cash need none.
+
+    With a database and a cipher, tenants' own accounts with them as well.
+    """
     adapters: list[ProviderAdapter] = []
     receivers: list[WebhookReceiver] = []
+    kinds: dict[str, OwnAccount] = {}
     if settings.stripe_key:
         # The SDK weighs 33 MB, which a server without Stripe has better uses for.
         from server.payments.stripe import StripeProvider  # noqa: PLC0415
         from server.payments.stripe_webhooks import StripeWebhooks  # noqa: PLC0415
 
-        stripe = StripeProvider(
-            settings.stripe_key, api_base=settings.stripe_api_base, timeout_seconds=settings.timeout_seconds
-        )
+        def stripe_account(key: str) -> StripeProvider:
+            return StripeProvider(key, api_base=settings.stripe_api_base, timeout_seconds=settings.timeout_seconds)
+
+        stripe = stripe_account(settings.stripe_key)
         adapters.append(stripe)
         receivers.append(StripeWebhooks(stripe, settings.stripe_webhook_secrets))
+        kinds[stripe.name] = OwnAccount(stripe_account, lambda own, secret: StripeWebhooks(own, [secret]))
     if settings.sandbox_url or settings.sandbox_app:
         from server.payments.sandbox import SandboxProvider, SandboxWebhooks  # noqa: PLC0415
 
-        adapters.append(
-            SandboxProvider(
-                settings.sandbox_url,
-                settings.sandbox_key,
-                timeout_seconds=settings.timeout_seconds,
-                app=settings.sandbox_app,
+        def sandbox_account(key: str) -> SandboxProvider:
+            return SandboxProvider(
+                settings.sandbox_url, key, timeout_seconds=settings.timeout_seconds, app=settings.sandbox_app
             )
-        )
+
+        adapters.append(sandbox_account(settings.sandbox_key))
         receivers.append(SandboxWebhooks(settings.sandbox_webhook_secrets))
-    router = ProviderRouter([*adapters, BankTransfer(), Cash()], patience_seconds=settings.timeout_seconds + 5)
+        kinds["sandbox"] = OwnAccount(sandbox_account, lambda _, secret: SandboxWebhooks([secret]))
+    accounts = None if database is None or cipher is None else OwnAccounts(database, cipher, kinds)
+    router = ProviderRouter(
+        [*adapters, BankTransfer(), Cash()], patience_seconds=settings.timeout_seconds + 5, accounts=accounts
+    )
     try:
-        yield Payments(router, receivers)
+        yield Payments(router, receivers, accounts)
     finally:
         await router.close()

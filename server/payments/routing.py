@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Collection, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
@@ -17,7 +17,6 @@ from domain.payments.providers import (
     ChargeOutcome,
     ChargeRequest,
     CircuitState,
-    PaymentProvider,
     ProviderHealth,
     ProviderOffer,
     ProviderRefused,
@@ -35,8 +34,8 @@ WINDOW_SECONDS = 300
 REMEMBERED_CALLS = 1_000
 
 
-class ProviderAdapter(PaymentProvider, Protocol):
-    """A provider as the router knows it."""
+class ProviderAdapter(Protocol):
+    """One account with a provider, as the router knows it; see `PaymentProvider` for what is asked of it."""
 
     @property
     def name(self) -> str: ...
@@ -50,6 +49,30 @@ class ProviderAdapter(PaymentProvider, Protocol):
 
     def owns(self, reference: str) -> bool:
         """Say whether a reference, or the destination of a transfer, is of this provider."""
+        ...
+
+    async def charge(self, request: ChargeRequest) -> ChargeOutcome: ...
+
+    async def capture(self, reference: str, amount: Money, key: str) -> ChargeOutcome: ...
+
+    async def void(self, reference: str, key: str) -> ChargeOutcome: ...
+
+    async def refund(self, reference: str, amount: Money, key: str) -> RefundOutcome: ...
+
+    async def transfer(
+        self, destination: str, amount: Money, key: str, *, tenant_id: UUID | None = None
+    ) -> TransferOutcome: ...
+
+    async def find(self, key: str) -> ChargeOutcome | None: ...
+
+    async def close(self) -> None: ...
+
+
+class Accounts(Protocol):
+    """Tenants' own accounts with providers."""
+
+    def lend(self, tenant_id: UUID, provider: str) -> AbstractAsyncContextManager[ProviderAdapter | None]:
+        """Give the adapter of a tenant's account for as long as it is used; None where the tenant has none."""
         ...
 
     async def close(self) -> None: ...
@@ -123,17 +146,21 @@ class ProviderRouter:
         clock: Callable[[], float] = monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         observe: Callable[[ProviderCall], None] = _unobserved,
+        accounts: Accounts | None = None,
     ) -> None:
         self._lines = {adapter.name: _Line(adapter) for adapter in adapters}
         self._patience_seconds = patience_seconds
         self._clock = clock
         self._now = now
         self._observe = observe
+        self._accounts = accounts
 
     async def close(self) -> None:
         async with AsyncExitStack() as stack:
             for line in self._lines.values():
                 stack.push_async_callback(line.adapter.close)
+            if self._accounts is not None:
+                stack.push_async_callback(self._accounts.close)
 
     def choose(self, method: str, method_token: str, without: Collection[str] = ()) -> str:
         able = self._able(method, method_token, without)
@@ -155,35 +182,42 @@ class ProviderRouter:
             line = self._able(request.method, request.method_token)[0]
         else:
             line = self._named(request.provider)
-        return await self._ask(line, "charge", lambda adapter: adapter.charge(request))
+        return await self._ask(line, "charge", lambda adapter: adapter.charge(request), request.account)
 
-    async def capture(self, reference: str, amount: Money, key: str) -> ChargeOutcome:
+    async def capture(self, reference: str, amount: Money, key: str, *, account: UUID | None = None) -> ChargeOutcome:
         line = self._owner(reference)
-        return await self._ask(line, "capture", lambda adapter: adapter.capture(reference, amount, key))
+        return await self._ask(line, "capture", lambda adapter: adapter.capture(reference, amount, key), account)
 
-    async def void(self, reference: str, key: str) -> ChargeOutcome:
-        return await self._ask(self._owner(reference), "void", lambda adapter: adapter.void(reference, key))
+    async def void(self, reference: str, key: str, *, account: UUID | None = None) -> ChargeOutcome:
+        return await self._ask(self._owner(reference), "void", lambda adapter: adapter.void(reference, key), account)
 
-    async def refund(self, reference: str, amount: Money, key: str) -> RefundOutcome:
+    async def refund(self, reference: str, amount: Money, key: str, *, account: UUID | None = None) -> RefundOutcome:
         line = self._owner(reference)
-        return await self._ask(line, "refund", lambda adapter: adapter.refund(reference, amount, key))
+        return await self._ask(line, "refund", lambda adapter: adapter.refund(reference, amount, key), account)
 
     async def transfer(
-        self, destination: str, amount: Money, key: str, *, tenant_id: UUID | None = None
+        self,
+        destination: str,
+        amount: Money,
+        key: str,
+        *,
+        tenant_id: UUID | None = None,
+        account: UUID | None = None,
     ) -> TransferOutcome:
         return await self._ask(
             self._owner(destination),
             "transfer",
             lambda adapter: adapter.transfer(destination, amount, key, tenant_id=tenant_id),
+            account,
         )
 
-    async def find(self, key: str, provider: str | None = None) -> ChargeOutcome | None:
+    async def find(self, key: str, provider: str | None = None, *, account: UUID | None = None) -> ChargeOutcome | None:
         """Ask one provider for the charge under a key, or all of them.
 
         Raises: ProviderUnreachable when nothing was found and not everybody answered.
         """
         lines = list(self._lines.values()) if provider is None else [self._named(provider)]
-        asked = [self._ask(line, "find", lambda adapter: adapter.find(key)) for line in lines]
+        asked = [self._ask(line, "find", lambda adapter: adapter.find(key), account) for line in lines]
         answers = await asyncio.gather(*asked, return_exceptions=True)
         found = next((each for each in answers if isinstance(each, ChargeOutcome)), None)
         trouble = next((each for each in answers if isinstance(each, BaseException)), None)
@@ -209,13 +243,32 @@ class ProviderRouter:
             raise ProviderRefused(provider="none", reason=f"no provider that is set up knows {reference}")
         return owner
 
-    async def _ask(self, line: _Line, operation: str, question: Callable[[ProviderAdapter], Awaitable[T]]) -> T:
+    async def _ask(
+        self,
+        line: _Line,
+        operation: str,
+        question: Callable[[ProviderAdapter], Awaitable[T]],
+        account: UUID | None = None,
+    ) -> T:
+        if account is None or self._accounts is None:
+            return await self._put(line, operation, question, line.adapter)
+        # What is amiss with one tenant's account says nothing about the provider, so it is lent before that is judged.
+        async with self._accounts.lend(account, line.adapter.name) as own:
+            return await self._put(line, operation, question, own or line.adapter)
+
+    async def _put(
+        self,
+        line: _Line,
+        operation: str,
+        question: Callable[[ProviderAdapter], Awaitable[T]],
+        adapter: ProviderAdapter,
+    ) -> T:
         name, begun = line.adapter.name, self._clock()
         if not line.breaker.allows(begun):
             raise ProviderUnreachable(part=name, outcome_unknown=False)
         try:
             async with asyncio.timeout(self._patience_seconds):
-                answer = await question(line.adapter)
+                answer = await question(adapter)
         except ProviderUnreachable as problem:
             self._failed(line, operation, begun, problem)
             raise

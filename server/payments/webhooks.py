@@ -21,12 +21,17 @@ from domain.payments.providers import ProviderEvent, WebhookRejected
 log = structlog.get_logger("agora.webhooks")
 
 PATH = "/webhooks/{provider}"
+OWN_PATH = f"{PATH}/{{endpoint}}"
 TOLERANCE_SECONDS = 300
 MAX_BODY_BYTES = 256 * 1024
 _NAMESPACE = UUID("7d0a2f0c-53a5-4c0e-9a3e-6f1f0f6f1c11")
 
 Handle = Callable[[ProviderEvent], Awaitable[bool]]
 """Does what an event asks for, and says whether that was the first time; raises where it must come again."""
+
+
+class NoSuchEndpoint(Exception):
+    """Nobody is to post there."""
 
 
 class WebhookReceiver(Protocol):
@@ -39,6 +44,18 @@ class WebhookReceiver(Protocol):
         """Give the event, or None for one of a kind that means nothing here.
 
         Raises: WebhookRejected; ProviderUnreachable where the provider had to be asked for more.
+        """
+        ...
+
+
+class Endpoints(Protocol):
+    """Reads what tenants' own accounts send, each to an endpoint of its own and signed with its own secret."""
+
+    async def read(self, provider: str, endpoint: str, body: bytes, headers: Mapping[str, str]) -> ProviderEvent | None:
+        """Give the event, or None for one of a kind that means nothing here.
+
+        Raises: NoSuchEndpoint; WebhookRejected, also for an event of another tenant;
+            ProviderUnreachable.
         """
         ...
 
@@ -71,25 +88,47 @@ def check_signature(provider: str, body: bytes, header: str | None, secrets: Ite
         raise WebhookRejected(provider=provider, reason="the signature is too old")
 
 
-def webhook_route(receivers: Iterable[WebhookReceiver], handle: Handle, path: str = PATH) -> Route:
-    """Make the route that providers post to.
+def webhook_route(receivers: Iterable[WebhookReceiver], handle: Handle) -> Route:
+    """Make the route that providers post to; see `_route` for what it answers."""
+    by_name = {receiver.name: receiver for receiver in receivers}
+
+    async def read(request: Request, body: bytes) -> ProviderEvent | None:
+        name = request.path_params["provider"]
+        if name not in by_name:
+            raise NoSuchEndpoint(name)
+        return await by_name[name].read(body, request.headers)
+
+    return _route(PATH, read, handle)
+
+
+def endpoint_route(endpoints: Endpoints, handle: Handle) -> Route:
+    """Make the route that tenants' own accounts post to."""
+
+    async def read(request: Request, body: bytes) -> ProviderEvent | None:
+        return await endpoints.read(
+            request.path_params["provider"], request.path_params["endpoint"], body, request.headers
+        )
+
+    return _route(OWN_PATH, read, handle)
+
+
+def _route(path: str, read: Callable[[Request, bytes], Awaitable[ProviderEvent | None]], handle: Handle) -> Route:
+    """Read and handle what is posted.
 
     It answers 200 when the event has been dealt with, now or earlier, or means nothing here; 400 when it is not proved;
     404 for a provider that is not set up; 413 for a body above 256 KiB; and 503 when it should come again.
     """
-    by_name = {receiver.name: receiver for receiver in receivers}
 
     async def receive(request: Request) -> Response:
         name = request.path_params["provider"]
-        receiver = by_name.get(name)
-        if receiver is None:
-            return JSONResponse({"code": "NOT_FOUND"}, 404)
         body = await _body(request)
         if body is None:
             return JSONResponse({"code": "BODY_TOO_LARGE"}, 413, {"connection": "close"})
         try:
-            event = await receiver.read(body, request.headers)
+            event = await read(request, body)
             outcome = "ignored" if event is None else "handled" if await handle(event) else "known"
+        except NoSuchEndpoint:
+            return JSONResponse({"code": "NOT_FOUND"}, 404)
         except WebhookRejected as rejected:
             log.warning("webhook.rejected", provider=name, reason=rejected.reason, client=_client(request))
             return JSONResponse({"code": rejected.code}, 400)
@@ -124,7 +163,9 @@ class HandledOnce:
         """Handle an event, unless that was done before; says whether it was the first time."""
         work = _work(event, self._now())
         source = f"webhook.{event.provider}"
-        mark_id = uuid5(_NAMESPACE, f"{event.provider}:{event.event_id}")
+        # A tenant that signs for itself can name events as it likes, and must not use up the names of another's.
+        sender = "" if event.account is None else f"{event.account}:"
+        mark_id = uuid5(_NAMESPACE, f"{event.provider}:{sender}{event.event_id}")
 
         async def steps(session: AsyncSession, _writable: bool) -> bool:
             if not await mark(session, source, mark_id, event.tenant_id):

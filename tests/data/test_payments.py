@@ -45,6 +45,8 @@ from domain.payments import (
     RefundPayment,
     ReleaseEscrow,
     RequestPayout,
+    RetryRefund,
+    ReturnRefund,
     RunReconciliation,
     SavePaymentMethod,
     SchedulePayouts,
@@ -62,6 +64,8 @@ from domain.payments import (
     process_settlement,
     release_escrow,
     request_refund,
+    retry_refund,
+    return_refund,
     run_reconciliation,
     save_payment_method,
     set_payout_account,
@@ -269,6 +273,13 @@ async def dispute(transactions: SqlTransactions, payment: Payment, work: Work, a
     return await transactions.run(open_dispute, command, work)
 
 
+async def hold_of(database: Database, work: Work, sold: Sale) -> Any:
+    reads = database.reads(work.tenant_id)
+    ((hold,),) = await reads.port(PaymentReads).escrow([sold.order_id])
+    await reads.close()
+    return hold
+
+
 class TestDispute:
     async def test_freezes_the_escrow_and_gives_it_free_when_won(
         self, transactions: SqlTransactions, database: Database, work: Work
@@ -296,6 +307,21 @@ class TestDispute:
         await transactions.run(close_dispute, CloseDispute(dispute_id=opened.id, won=False), work)
         assert await books(database, work) == {"buyer_clearing": -18_00, "provider_fees": 18_00}
         assert (await current(database, work, payment.id)).state == "refunded"
+
+    async def test_freezes_what_a_refund_brings_back_that_fails_meanwhile(
+        self, transactions: SqlTransactions, database: Database, work: Work
+    ) -> None:
+        wanted = sale()
+        payment = await transactions.run(buy, wanted, work)
+        made = await transactions.run(request_refund, RefundPayment(payment_id=payment.id), work)
+        opened = await dispute(transactions, payment, work)
+        await transactions.run(fail_refund, FailRefund(refund_id=made.id, failure="closed"), work)
+        assert (await hold_of(database, work, wanted)).state == "frozen"
+        with pytest.raises(EscrowFrozen):
+            await transactions.run(release_escrow, ReleaseEscrow(order_id=wanted.order_id), work)
+        await transactions.run(close_dispute, CloseDispute(dispute_id=opened.id, won=True), work)
+        assert (await hold_of(database, work, wanted)).state == "held"
+        assert (await books(database, work))["escrow"] == -100_00
 
     async def test_costs_the_platform_what_was_refunded_before(
         self, transactions: SqlTransactions, database: Database, work: Work
@@ -417,6 +443,31 @@ class TestSettlement:
         assert again.id == counted.id
         processed = await transactions.run(process_settlement, ProcessSettlement(id=counted.id), later)
         assert processed.state == "processed"
+
+    async def test_counts_a_refund_on_the_day_it_was_sent_and_on_the_day_it_came_back(
+        self, transactions: SqlTransactions, work: Work
+    ) -> None:
+        payment = await transactions.run(buy, sale(), work)
+        made = await transactions.run(request_refund, RefundPayment(payment_id=payment.id, amount=cad(18_00)), work)
+        await transactions.run(complete_refund, CompleteRefund(refund_id=made.id, reference="re_1"), work)
+        back, again, end = (replace(work, now=work.now + timedelta(days=days)) for days in (1, 2, 4))
+        for _ in range(2):
+            await transactions.run(return_refund, ReturnRefund(refund_id=made.id, failure="account_closed"), back)
+        await transactions.run(retry_refund, RetryRefund(refund_id=made.id), again)
+        await transactions.run(complete_refund, CompleteRefund(refund_id=made.id, reference="re_2"), again)
+        days = []
+        for each in (work, back, again):
+            counting = CreateSettlement(provider="sandbox", day=each.now.date())
+            (counted,) = (await transactions.run(create_settlement, counting, end)).settlements
+            days.append((counted.gross_minor, counted.refunds_minor, counted.returned_minor, counted.net_minor))
+        assert days == [(118_00, 18_00, 0, 97_00), (0, 0, 18_00, 18_00), (0, 18_00, 0, -18_00)]
+        told = "reference,type,amount,currency\nch_1,charge,118.00,CAD\nre_1,refund,18.00,CAD\n"
+        told += "re_1,refund_returned,18.00,CAD\nre_2,refund,18.00,CAD\n"
+        command = RunReconciliation(
+            provider="sandbox", since=work.now - timedelta(hours=1), until=end.now, statement=told
+        )
+        run = await transactions.run(run_reconciliation, command, end)
+        assert (run.matched, run.discrepancy_count) == (4, 0)
 
 
 class TestRaces:

@@ -61,7 +61,7 @@ class Desk:
         self.status = status
         self.captures: dict[str, Money] = {}
 
-    async def capture(self, reference: str, amount: Money, key: str) -> ChargeOutcome:
+    async def capture(self, reference: str, amount: Money, key: str, *, account: UUID | None = None) -> ChargeOutcome:
         self.captures[key] = amount
         return ChargeOutcome(
             provider="sandbox", status=self.status, reference=reference, amount=amount, fee=Money(1_00, "CAD")

@@ -174,6 +174,24 @@ class TestRefundPosting:
         assert payment.refundable == payment.amount
 
 
+class TestEscrowOfARefundThatFails:
+    @pytest.mark.parametrize("disputed", [False, True])
+    def test_is_held_again_or_frozen_while_a_dispute_is_open(self, disputed: bool) -> None:
+        payment, (hold,) = paid(split(ANN, 10_00))
+        (taken,) = take_back([hold], payment.parts_for(None))
+        assert hold.state == "refunded"
+        hold.freeze(uuid7())
+        hold.restore(taken, disputed=disputed)
+        assert (hold.state, hold.held_minor) == ("frozen" if disputed else "held", 10_00)
+
+    def test_stays_frozen_when_only_a_part_was_on_its_way(self) -> None:
+        payment, (hold,) = paid(split(ANN, 10_00))
+        (taken,) = take_back([hold], payment.parts_for(cad(4_00)))
+        hold.freeze(uuid7())
+        hold.restore(taken, disputed=True)
+        assert (hold.state, hold.held_minor) == ("frozen", 10_00)
+
+
 class TestDisputeLostPosting:
     def test_leaves_the_platform_what_nothing_covers_any_more(self) -> None:
         payment, holds = paid(split(ANN, 10_00))

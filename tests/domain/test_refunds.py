@@ -58,6 +58,16 @@ class TestARefundThatComesBack:
         assert not back.fail("refused", WORK)
         assert back.state == "returned"
 
+    def test_is_two_movements_of_the_days_on_which_they_happened(self) -> None:
+        sent = refund()
+        assert sent.returned(WORK.now) is None
+        sent.complete("re_1", WORK)
+        later = datetime(2026, 1, 9, tzinfo=UTC)
+        moved = sent.returned(later)
+        assert moved is not None
+        assert (moved.reference, moved.amount, moved.attempt) == ("re_1", sent.amount, 0)
+        assert (moved.sent_at, moved.returned_at) == (WORK.now, later)
+
     def test_is_sent_again_under_another_key(self) -> None:
         again = refund()
         first = again.key

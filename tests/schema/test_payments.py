@@ -34,6 +34,7 @@ from domain.tenancy import Cipher
 from resolvers.kernel import Context
 
 CARD = Method(kind=MethodKind.CARD, provider="sandbox", token="tok_ok", brand="visa", last4="4242")
+TRANSFER = Method(kind=MethodKind.BANK_TRANSFER, provider="bank_transfer")
 SELLER, BUYER = uuid7(), uuid7()
 WATCHED = FraudAssessment(
     score=60, signals=(FraudSignal(code="card_failed_often", points=60),), decision=Decision.REVIEW
@@ -51,21 +52,26 @@ def buy(transactions: SqlTransactions, work: Work) -> Buy:
     """Pay 100.00 for goods, 13.00 of tax and 5.00 for delivery; or have a payment set aside as suspicious."""
 
     async def handle(
-        assessment: FraudAssessment | None, work: Work, payments: Payments, holds: EscrowHolds, ledger: Ledger
+        asked: tuple[FraudAssessment | None, Method],
+        work: Work,
+        payments: Payments,
+        holds: EscrowHolds,
+        ledger: Ledger,
     ) -> Payment:
+        assessment, method = asked
         splits = [
             Split(sub_order_id=uuid7(), seller_id=SELLER, goods_minor=100_00, tax_minor=13_00),
             Split(goods_minor=5_00),
         ]
         amount = Money(118_00, "CAD")
-        payment = Payment.open(uuid7(), amount, CARD, splits, work, user_id=BUYER, assessment=assessment)
+        payment = Payment.open(uuid7(), amount, method, splits, work, user_id=BUYER, assessment=assessment)
         payments.add(payment)
         if assessment is None:
             await settle_capture(payment, f"ch_{payment.id}", amount, Money(3_00, "CAD"), work, holds, ledger)
         return payment
 
-    async def run(assessment: FraudAssessment | None = None) -> Payment:
-        return await transactions.run(handle, assessment, work)
+    async def run(assessment: FraudAssessment | None = None, method: Method = CARD) -> Payment:
+        return await transactions.run(handle, (assessment, method), work)
 
     return run
 
@@ -205,6 +211,51 @@ mutation($id: ID!, $key: String!) {
 }
 """
 RETURNED = "{ returnedRefunds(first: 10) { totalCount nodes { id state attempts failure amount { amountMinor } } } }"
+
+
+COMPLETE = """
+mutation($id: ID!, $key: String!) {
+  completeRefund(input: {refundId: $id, reference: "LINE-7"}, idempotencyKey: $key) {
+    __typename ... on Refund { state } ... on Error { code } ... on RefundSentByProvider { provider }
+  }
+}
+"""
+
+
+class TestCompleteRefund:
+    async def test_is_for_transfers_that_somebody_has_made(self, graph: Any, buy: Buy) -> None:
+        made = await buy(method=TRANSFER)
+        request = {"id": str(made.id), "amount": 30_00, "key": "r1"}
+        refund_id = (await graph(REFUND, request)).data["refundPayment"]["id"]
+        done = [await graph(COMPLETE, {"id": refund_id, "key": "c1"}) for _ in range(2)]
+        assert [each.data["completeRefund"] for each in done] == [{"__typename": "Refund", "state": "COMPLETED"}] * 2
+        assert "REFUNDS" not in {kind for kind, minor in (await books(graph)).items() if minor}
+        another = await graph(COMPLETE, {"id": refund_id, "key": "c2"})
+        assert another.data["completeRefund"]["code"] == "INVALID_STATE_TRANSITION"
+
+    async def test_believes_nobody_where_a_provider_knows(self, graph: Any, buy: Buy) -> None:
+        made = await buy()
+        request = {"id": str(made.id), "amount": 30_00, "key": "r1"}
+        refund_id = (await graph(REFUND, request)).data["refundPayment"]["id"]
+        answer = await graph(COMPLETE, {"id": refund_id, "key": "c1"})
+        assert answer.data["completeRefund"] == {
+            "__typename": "RefundSentByProvider", "code": "REFUND_SENT_BY_PROVIDER", "provider": "sandbox",
+        }  # fmt: skip
+        assert (await books(graph))["REFUNDS"] == -30_00
+
+    async def test_finds_nothing_of_another_tenant(
+        self, graph: Any, buy: Buy, make_tenant: Any, admin: Principal
+    ) -> None:
+        made = await buy(method=TRANSFER)
+        request = {"id": str(made.id), "amount": 30_00, "key": "r1"}
+        refund_id = (await graph(REFUND, request)).data["refundPayment"]["id"]
+        elsewhere = await graph(COMPLETE, {"id": refund_id, "key": "c1"}, principal=admin, tenant=make_tenant())
+        assert elsewhere.data["completeRefund"]["code"] == "NOT_FOUND"
+        assert (await books(graph))["REFUNDS"] == -30_00
+
+    async def test_is_not_for_buyers(self, graph: Any, tenant_id: UUID) -> None:
+        answer = await graph(COMPLETE, {"id": str(uuid7()), "key": "c"}, principal=person(BUYER, tenant_id))
+        assert answer.codes == ["FORBIDDEN"]
 
 
 class TestReturnedRefunds:
@@ -406,7 +457,7 @@ class TestDisputes:
         assert listed.data["paymentDisputes"]["nodes"] == [{"reference": "dp_1", "amount": {"amountMinor": 118_00}}]
 
 
-PROVIDERS = "{ paymentProviders { name methods isActive hasCredentials credentialsChangedAt } }"
+PROVIDERS = "{ paymentProviders { name methods isActive hasCredentials credentialsChangedAt webhookEndpoint } }"
 CONFIGURE = """
 mutation($input: ConfigureProviderInput!) {
   configureProvider(input: $input) {
@@ -459,6 +510,7 @@ class TestProviders:
         assert await told(services, tenant_id, "payments.credentials_updated") == [{"provider": "sandbox"}] * 2
         (shown,) = [each for each in (await graph(PROVIDERS)).data["paymentProviders"] if each["name"] == "sandbox"]
         assert (shown["hasCredentials"], shown["methods"]) == (True, ["card", "wallet"])
+        assert shown["webhookEndpoint"] == str(kept.id)
 
     @pytest.mark.parametrize("given", [{"provider": "moneybag"}, {"provider": "cash", "credentials": ""}])
     async def test_refuse_what_makes_no_sense(self, graph: Any, services: Any, tenant_id: UUID, given: Any) -> None:
@@ -491,8 +543,11 @@ async def told(services: Any, tenant_id: UUID, name: str) -> list[Any]:
 
 class TestPolicy:
     async def test_has_defaults_and_can_be_changed(self, graph: Any) -> None:
-        before = await graph("{ payoutPolicy { commissionRate payoutMinimumMinor payoutSchedule payoutDelayDays } }")
+        before = await graph(
+            "{ payoutPolicy { commissionRate payoutMinimumMinor payoutSchedule payoutDelayDays transferDays } }"
+        )
         assert before.data["payoutPolicy"] == {
+            "transferDays": 7,
             "commissionRate": "0.10",
             "payoutMinimumMinor": 20_00,
             "payoutSchedule": "DAILY",

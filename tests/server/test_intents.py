@@ -86,9 +86,12 @@ class TestCreatePaymentIntent:
 
     async def test_tells_what_a_bank_transfer_has_to_name(self, shop: Market) -> None:
         buyer = shop.work()
-        saga = await waiting(shop, buyer, payment_method=MethodKind.BANK_TRANSFER, payment_token="")
+        await shop.filled(buyer, ("mug", 1))
+        saga = await shop.buy(buyer, payment_method=MethodKind.BANK_TRANSFER, payment_token="")
         made = await intent(shop, buyer, saga.id)
         assert (made.provider, made.reason, made.reference[:2]) == ("bank_transfer", "awaiting_transfer", "RF")
+        (payment,) = await shop.all("SELECT reference FROM payments.payment WHERE tenant_id = :tenant")
+        assert made.reference == payment.reference
 
     async def test_is_for_the_buyer_alone(self, shop: Market) -> None:
         buyer = shop.work()
