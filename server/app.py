@@ -142,7 +142,7 @@ class Parts:
         """Open what the process works with, and close it in reverse."""
         post = post_into(app, WEBHOOK_PATH.format(provider="sandbox"))
         async with self._redis, open_services(self._settings, sandbox_post=post) as services:
-            bus = RedisBus(self._redis)
+            bus = RedisBus(self._redis, self._settings.redis_namespace)
             health = Health(
                 {
                     "database": database_check(services.database),

@@ -35,7 +35,7 @@ async def run(settings: Settings, progress: Progress) -> None:
 async def _has_worker(settings: Settings) -> bool:
     """Say whether a worker lives: a Meilisearch server does not tell who else writes to it."""
     async with connect(settings.redis_url) as redis:
-        return bool(await RedisBus(redis).workers())
+        return bool(await RedisBus(redis, settings.redis_namespace).workers())
 
 
 async def _rebuild_here(settings: Settings, progress: Progress) -> None:

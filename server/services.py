@@ -189,21 +189,21 @@ async def open_services(
             PositionLog: await stack.enter_async_context(BufferedPositionLog(database)),
         }
         if settings.redis_url:
-            redis = await stack.enter_async_context(connect(settings.redis_url))
+            redis, space = await stack.enter_async_context(connect(settings.redis_url)), settings.redis_namespace
             hub = await stack.enter_async_context(
-                RedisHub(redis, SqlTopicLog(database), channel_of("agora"), observe=METRICS.heard)
+                RedisHub(redis, SqlTopicLog(database), channel_of(space), space, observe=METRICS.heard)
             )
             METRICS.followers.set_function(hub.followers)
-            presence = await stack.enter_async_context(RedisPresence(redis))
+            presence = await stack.enter_async_context(RedisPresence(redis, space))
             announced = AnnouncedPresence(presence, hub, {ONLINE})
-            rooms = await stack.enter_async_context(RedisLiveRooms(redis, announced, hub, by_port[RoomBooks]))
+            rooms = await stack.enter_async_context(RedisLiveRooms(redis, announced, hub, by_port[RoomBooks], space))
             by_port |= {
                 TopicHub: hub,
                 Signals: hub,
                 Presence: rooms,
                 LiveRooms: rooms,
-                TypingPace: RedisTypingPace(redis),
-                Positions: RedisPositions(redis),
+                TypingPace: RedisTypingPace(redis, space),
+                Positions: RedisPositions(redis, space),
                 DriverSignals: await stack.enter_async_context(WatchedSignals(hub, presence)),
             }
         payments = await stack.enter_async_context(_payments(settings, sandbox_post, database, by_port[Cipher]))

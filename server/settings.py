@@ -64,6 +64,7 @@ class Settings(BaseSettings):
     redis_url: str = Field(
         "", validation_alias=AliasChoices("REDIS_URL", "AGORA_REDIS_URL"), repr=False, description="Redis or Valkey"
     )
+    redis_namespace: str = Field("agora", pattern=r"^[a-z0-9_-]+$", description="what keys in Redis begin with")
     meilisearch_url: str = Field("", description="Meilisearch; empty: the embedded index in the home folder")
     meilisearch_key: str = Field("", repr=False, description="Meilisearch key with the rights of an administrator")
     object_store: str = Field("", description="URL of the store for files; empty: a folder in the home")

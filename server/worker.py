@@ -147,6 +147,7 @@ async def run(settings: Settings) -> None:
             subscribers=subscribers,
             jobs=jobs,
             services=services.by_port,
+            namespace=settings.redis_namespace,
             parts=[
                 imports.run,
                 IndexKeeper(services).run,

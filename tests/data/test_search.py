@@ -343,6 +343,8 @@ class TestDocuments:
         async with shelf.database.session(shelf.tenant_id) as session:
             connection = (await (await session.connection()).get_raw_connection()).driver_connection
             assert connection is not None
+            # A new connection asks once what the types are that it meets.
+            await SqlSearchSource(session).documents(shelf.tenant_id, ids)
             connection.add_query_logger(lambda record: asked.append(record.query))
             documents = await SqlSearchSource(session).documents(shelf.tenant_id, ids)
             await asyncio.sleep(0)

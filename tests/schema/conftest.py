@@ -27,6 +27,7 @@ def settings(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Sett
         home=tmp_path_factory.mktemp("agora"),
         database_url=engines.database_url,
         redis_url=engines.redis_url,
+        redis_namespace="schema",
         secret_key="a secret that is long enough for tests",
     )
 
@@ -149,7 +150,7 @@ def suspend(database_url: str, tenant_id: UUID) -> Callable[[], None]:
 async def relay(settings: Settings, services: Services) -> AsyncIterator[None]:
     """Carry what is committed to those who follow it, as a worker would."""
     async with connect(settings.redis_url) as redis:
-        part = Relay(settings.database_url, RedisBus(redis), {})
+        part = Relay(settings.database_url, RedisBus(redis, settings.redis_namespace), {})
         async with running(part.run):
             await asyncio.wait_for(part.leading.wait(), PATIENCE_SECONDS)
             yield

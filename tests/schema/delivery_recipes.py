@@ -63,7 +63,11 @@ _CHOSEN = {
     "delivery.slotIds": "see methodIds; a slot of another store is not found",
 }
 NOT_OWNED = {
-    **{f"{field}.input.{path}": why for field in ("checkout", "checkoutPreview") for path, why in _CHOSEN.items()},
+    **{
+        f"{field}.input.{path}": why
+        for field in ("checkout", "checkoutPreview", "setCheckoutDelivery")
+        for path, why in _CHOSEN.items()
+    },
     "completeDelivery.input.code": "what the recipient says; it belongs to the delivery that is named",
     "ingestCarrierTracking.input.scans.scanId": "the carrier's own name for what it saw",
 }

@@ -71,8 +71,10 @@ def selection(type_: Any, depth: int) -> str:
     if is_leaf_type(named):
         return ""
     if isinstance(named, GraphQLUnionType):
-        members = " ".join(f"... on {each.name} {{ {fields_of(each, depth, each.name)} }}" for each in named.types)
-        return f" {{ __typename {members} }}"
+        answers = [each for each in named.types if "Error" not in {shown.name for shown in each.interfaces}]
+        members = " ".join(f"... on {each.name} {{ {fields_of(each, depth, each.name)} }}" for each in answers)
+        refusals = " ... on Error { code message }" if len(answers) < len(named.types) else ""
+        return f" {{ __typename {members}{refusals} }}"
     return f" {{ __typename {fields_of(named, depth)} }}"
 
 

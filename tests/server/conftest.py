@@ -32,6 +32,7 @@ def application_settings(
         home=tmp_path_factory.mktemp("application"),
         database_url=new_database("application"),
         redis_url=engines.redis_url,
+        redis_namespace="application",
         secret_key="a secret that is long enough for tests",
     )
 

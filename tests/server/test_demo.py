@@ -55,6 +55,7 @@ def settings(
         home=tmp_path_factory.mktemp("demo"),
         database_url=new_database("demo"),
         redis_url=engines.redis_url,
+        redis_namespace="demo",
         secret_key="a secret that is long enough for tests",
     )
 

@@ -167,13 +167,14 @@ async def served(
     settings = Settings(
         home=tmp_path_factory.mktemp("feeds"),
         database_url=new_database("feeds"),
-        redis_url=engines.redis_url.replace("/0", "/3") if "/0" in engines.redis_url else engines.redis_url,
+        redis_url=engines.redis_url,
+        redis_namespace="feeds",
         secret_key="a secret that is long enough for tests",
     )
     async with AsyncExitStack() as stack:
         services = await stack.enter_async_context(open_services(settings))
         redis = await stack.enter_async_context(connect_redis(settings.redis_url))
-        relay = Relay(settings.database_url, RedisBus(redis), {})
+        relay = Relay(settings.database_url, RedisBus(redis, settings.redis_namespace), {})
         await stack.enter_async_context(running(relay.run))
         await asyncio.wait_for(relay.leading.wait(), 20)
         sessions = Sessions(settings)

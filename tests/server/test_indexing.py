@@ -134,6 +134,7 @@ def settings(engines: Any, tmp_path_factory: pytest.TempPathFactory) -> Settings
         home=tmp_path_factory.mktemp("agora"),
         database_url=engines.database_url,
         redis_url=engines.redis_url,
+        redis_namespace="indexing",
         secret_key="a secret that is long enough for tests",
     )
 
