@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 LEASE = "relay"
 CHUNK = 1_000
-BUSY_PAUSE_SECONDS = 0.004
+BUSY_PAUSE_SECONDS = 0.002
 IDLE_PAUSE_SECONDS = 0.05
 STANDBY_PAUSE_SECONDS = 0.5
 RECOVERY_PAUSE_SECONDS = 1.0
@@ -111,6 +111,8 @@ class Relay:
                     asyncpg_url(self._url), server_settings={"application_name": "agora relay"}
                 )
                 await connection.execute(f"SET ROLE {SYSTEM_ROLE}")
+                # The bus says where it is; a cursor that a crash sets back by a moment is moved forward to that.
+                await connection.execute("SET synchronous_commit = off")
                 if await self._stand_by(connection, stop):
                     await self._lead(connection, stop)
             except FAILURES as failure:
