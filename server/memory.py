@@ -4,7 +4,7 @@ import ctypes
 import gc
 
 _M_ARENA_MAX = -8
-_COLLECT_EVERY = (20_000, 20, 100)
+_COLLECT_EVERY = (5_000, 10, 1_000)
 
 
 def share_heaps() -> None:
