@@ -118,6 +118,14 @@ def compare(heard: Sequence[Heard], committed: Sequence[Heard]) -> Faults:
     )
 
 
+@dataclass(frozen=True)
+class Outage:
+    """Seconds from a crash until the server answers again, and until every follower is back."""
+
+    started: float
+    back: float
+
+
 @dataclass
 class Talk:
     """People who talk at a steady rate through a server that stays; what is not answered is said again under its key."""
@@ -216,14 +224,15 @@ class Party:
         wanted = len(self.talk.said) + messages
         await self.until(lambda: len(self.talk.said) >= wanted, f"said {len(self.talk.said)} of {wanted}")
 
-    async def crash(self) -> float:
-        """Kill the server, start it again, and give the seconds from the kill until every follower is back."""
+    async def crash(self) -> Outage:
+        """Kill the server, and start it again."""
         began = time.perf_counter()
         await asyncio.to_thread(self.server.kill)
         await self.until(lambda: not any(each.is_there for each in self.followers), "some did not notice")
         await asyncio.to_thread(self.server.__enter__)
+        started = time.perf_counter() - began
         await self.everybody()
-        return time.perf_counter() - began
+        return Outage(started, time.perf_counter() - began)
 
     async def committed(self) -> dict[str, list[Heard]]:
         """Give what the log says was told in every topic since it began."""

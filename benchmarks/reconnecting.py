@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from benchmarks._figures import Figure, load, report
-from benchmarks._reconnecting import Party, live_through, own_valkey, party
+from benchmarks._reconnecting import Outage, Party, live_through, own_valkey, party
 from benchmarks._system import Agora
 
 CLIENTS, CRASHES, BETWEEN = 1_000, 3, 150
@@ -23,15 +23,14 @@ async def measure(keeper: Agora, clients: int, restart_valkey: Callable[[], None
     """Let everybody live through the crashes."""
     async with party(keeper, clients, CHATS_PER_SECOND, LINES_PER_SECOND) as made:
 
-        async def valkey_crashes() -> float:
+        async def valkey_crashes() -> None:
             await asyncio.to_thread(restart_valkey)
-            return 0.0
 
         gave = await live_through(made, [made.crash, valkey_crashes, *[made.crash] * (CRASHES - 1)], BETWEEN)
         return await figures(made, [each for each in gave if each])
 
 
-async def figures(made: Party, seconds: list[float]) -> list[Figure]:
+async def figures(made: Party, outages: list[Outage]) -> list[Figure]:
     """Compare with what was to be reached."""
     faults, told = list((await made.verdict()).values()), await made.committed()
     committed = [body for heard in told.values() for _, body in heard]
@@ -46,13 +45,16 @@ async def figures(made: Party, seconds: list[float]) -> list[Figure]:
         Figure("repeated", sum(each.repeated for each in faults), "", 0),
         Figure("out of order", sum(each.disordered for each in faults), "", 0),
         Figure("never committed", sum(each.foreign for each in faults), "", 0),
-        Figure("from a crash until all are back, longest", max(seconds), "s", note=_each(seconds)),
+        Figure(
+            "from a crash until all are back, longest", max(each.back for each in outages), "s", note=_each(outages)
+        ),
         Figure("refusals", len(refused), "", note="; ".join(refused[:1])[:120]),
     ]
 
 
-def _each(seconds: list[float]) -> str:
-    return "the server's start included; " + ", ".join(f"{each:.1f} s" for each in seconds)
+def _each(outages: list[Outage]) -> str:
+    told = ", ".join(f"{each.back:.1f} s ({each.started:.1f} s)" for each in outages)
+    return f"each, and of that until the server answers: {told}"
 
 
 def main() -> int:
