@@ -18,7 +18,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from benchmarks._fleet import UNDER_WAY
 from domain.kernel import uuid7
 from server.services import Services
-from tests.server.application import Application
+from tests.server.application import Application, eventually
 from tests.server.conftest import Shop, token_of
 
 NODE_FOLDER = Path(__file__).parents[1] / "node"
@@ -178,9 +178,9 @@ async def talking(plan: dict[str, Any]) -> AsyncIterator[Talker]:
 
 
 @pytest.mark.parametrize("client", ["graphql-ws", "apollo", "urql"])
-async def test_follows_and_writes_to_chat_live_and_delivery(scene: Scene, client: str) -> None:
+async def test_follows_and_writes_to_chat_live_and_delivery(scene: Scene, workshop: Services, client: str) -> None:
     # What was said before is told to those who name an earlier cursor: when they have heard it, they are following.
-    after, before = await scene.ask(CURSOR), datetime.now(UTC)
+    after, before = await present(scene, workshop), datetime.now(UTC)
     sent = scene.send(f"Is it bright, {client}?")
     asked = await scene.ask(sent["query"], sent["variables"], scene.shop.token)
     assert asked["__typename"] == "Message", asked
@@ -219,6 +219,21 @@ async def test_follows_and_writes_to_chat_live_and_delivery(scene: Scene, client
             {"updateDeliveryLocation": {"accepted": 1}},
         ]
         assert await talker.end() == 0
+
+
+async def present(scene: Scene, workshop: Services) -> str:
+    """Give a cursor that comes after everything that has happened so far, once the relay has carried it all."""
+    reads = workshop.database.system_reads()
+    try:
+        (newest,) = await reads.text("SELECT max(sequence) AS sequence FROM platform.event_log")
+    finally:
+        await reads.end()
+
+    async def reached() -> str | None:
+        cursor = str(await scene.ask(CURSOR))
+        return cursor if int(cursor) >= newest["sequence"] else None
+
+    return str(await eventually(reached, PATIENCE_SECONDS))
 
 
 def without_typenames(told: Any) -> Any:
