@@ -42,6 +42,10 @@ class Tally:
             at = datetime.fromisoformat(found[1].decode())
             self.milliseconds.append((datetime.now(UTC) - at).total_seconds() * 1e3)
 
+    def refuse(self, text: bytes) -> None:
+        """Take note of an `error`."""
+        self.errors.append(text)
+
 
 class Client(asyncio.Protocol):
     """One socket with its operations; `on_next` gets the text of every `next`."""
@@ -109,7 +113,7 @@ class Client(asyncio.Protocol):
             if not self.acknowledged.done():
                 self.acknowledged.set_result(None)
         elif b'"type":"error"' in text[:300]:
-            self._tally.errors.append(text)
+            self._tally.refuse(text)
 
     def subscribe(self, identity: str, document: str, variables: dict[str, Any]) -> None:
         """Begin an operation."""
@@ -139,12 +143,16 @@ class Plan:
 
 
 async def open_client(port: int, plan: Plan, identity: str = "1") -> Client:
-    """Connect, initialise and subscribe."""
+    """Connect, initialise and subscribe.
+
+    Raises: OSError where the server is not there, or closes the socket.
+    """
     loop, host = asyncio.get_running_loop(), f"127.0.0.1:{port}"
     made = Client(plan.init, host, plan.on_next or plan.tally.count, plan.tally)
     _, client = await loop.create_connection(lambda: made, "127.0.0.1", port)
     await client.acknowledged
-    assert not client.lost.done(), "the server closed the socket"
+    if client.lost.done():
+        raise ConnectionResetError("the server closed the socket")
     client.subscribe(identity, plan.document, plan.variables)
     return client
 

@@ -47,6 +47,7 @@ class Program:
     def __init__(self, command: Sequence[str], port: int, log: Path, *, alive: str = "/health/live") -> None:
         self.port = port
         self.log = log
+        self.environment: dict[str, str] = {}
         self._command = command
         self._alive = alive
         self._process: subprocess.Popen[bytes] | None = None
@@ -58,7 +59,7 @@ class Program:
 
     def __enter__(self) -> Self:
         with self.log.open("wb") as output:
-            environment = {**os.environ, "AGORA_LOG_FORMAT": "json"}
+            environment = {**os.environ, "AGORA_LOG_FORMAT": "json", **self.environment}
             self._process = launch(self._command, environment=environment, output=output)
         try:
             self._await_ready()
@@ -70,6 +71,11 @@ class Program:
     def __exit__(self, *_: object) -> None:
         if self._process:
             stop(self._process, [(signal.SIGTERM, GRACE_SECONDS)])
+
+    def kill(self) -> None:
+        """End it without a warning, as a crash does; entered again, it serves on the same port."""
+        if self._process:
+            stop(self._process, [(signal.SIGKILL, GRACE_SECONDS)])
 
     def _await_ready(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS

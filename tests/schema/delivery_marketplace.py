@@ -7,7 +7,7 @@ from uuid import UUID
 
 from domain.delivery.deliveries import Delivery
 from domain.delivery.ports import Deliveries
-from domain.kernel import Work
+from domain.kernel import AlreadyExists, Work
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +21,9 @@ class Plant:
 
 
 async def plant(command: Plant, work: Work, deliveries: Deliveries) -> Delivery:
+    for made in await deliveries.of_order(command.order_id):
+        # A worker that runs beside has heard of the order already.
+        return made
     delivery = Delivery(
         tenant_id=work.tenant_id,
         **vars(command),
@@ -53,7 +56,10 @@ async def delivered_in(market: Any) -> None:
         store_id=UUID(keys["store"]),
     )
     work = Work(tenant_id=market.tenant_id, actor=market.admin, now=datetime.now(UTC), correlation_id="marketplace")
-    delivery = await market.services.transactions.run(plant, command, work)
+    try:
+        delivery = await market.services.transactions.run(plant, command, work)
+    except AlreadyExists:
+        delivery = await market.services.transactions.run(plant, command, work)
     batch = await market.make("createDeliveryBatch", **store, deliveryIds=[str(delivery.id)])
     await market.make("setDriverStatus", **store, status="OFFLINE")
     keys |= {
