@@ -243,10 +243,11 @@ def _announce(settings: Settings, engines: Any) -> None:
     lines.append(
         f"  Data       {settings.home}" + (f" (engines of process {engines.endpoints.pid})" if engines.attached else "")
     )
-    users = settings.home / "demo-users.txt"
-    if settings.allows("demo") and users.exists():
-        lines.append("  Demo users")
-        lines += [f"             {line}" for line in users.read_text().splitlines()]
+    for title, name in (("Demo users", "demo-users.txt"), ("Demo pages", "demo-links.txt")):
+        file = settings.home / name
+        if settings.allows("demo") and file.exists():
+            lines.append(f"  {title}")
+            lines += [f"             {line}" for line in file.read_text().splitlines()]
     lines.append("  Stop       Ctrl-C")
     typer.echo("\n".join(lines))
 

@@ -52,6 +52,7 @@ class StaffRole(StrEnum):
     STORE_MANAGER = "store_manager"
     SELLER = "seller"
     WAREHOUSE_OPERATOR = "warehouse_operator"
+    DISPATCHER = "dispatcher"
     DRIVER = "driver"
     PHOTOGRAPHER = "photographer"
     EXPERT = "expert"

@@ -4,6 +4,7 @@ from math import isclose
 
 import pytest
 
+from domain.identity.roles import Role
 from domain.kernel import (
     ConcurrentModification,
     Forbidden,
@@ -41,6 +42,7 @@ from domain.tenancy import (
     is_open,
     rules,
 )
+from domain.tenancy.staff import StaffRole
 
 NOW = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 TORONTO = GeoLocation(43.6532, -79.3832)
@@ -394,3 +396,9 @@ class TestHandlers:
         assert tenants.kept == {}
         made = await create_tenant(command, work_of(permissions=frozenset({"tenancy.platform"})), tenants)
         assert tenants.hosts == {made.id: ["maple.example"]}
+
+
+class TestStaffRoles:
+    def test_are_the_roles_of_identity_that_somebody_can_be_employed_in(self) -> None:
+        others = {Role.BUYER, Role.SUPER_ADMIN}
+        assert {str(each) for each in StaffRole} == {str(each) for each in set(Role) - others}
