@@ -137,5 +137,6 @@ async def shown(context: Context, feed: Feed, events: list[TopicEvent]) -> list[
     await context.forget()
     if feed.allows:
         for event in events:
-            feed.allows(event)
+            if feed.allows_at is None or event.name in feed.allows_at:
+                feed.allows(event)
     return [value for value in await feed.values(context, events) if value is not None]

@@ -1,7 +1,7 @@
 """The context of one operation: who asks, in which tenant, and the ways to read and to change."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -39,6 +39,11 @@ def _nobody() -> AbstractAsyncContextManager["Context"]:
     raise RuntimeError("nothing is shared here")
 
 
+def _unrevoked() -> int:
+    """Count how often credentials were revoked: where there are none, never."""
+    return 0
+
+
 def _valid() -> None:
     """Let a context without credentials go on, without waiting for what is known of them."""
 
@@ -58,6 +63,7 @@ class Context:
     correlation_id: str = field(default_factory=lambda: str(uuid7()))
     recheck: Callable[[], Awaitable[None]] = field(default=_still_good, repr=False)
     require_valid: Callable[[], None] = field(default=_valid, repr=False)
+    revocations: Callable[[], int] = field(default=_unrevoked, repr=False)
     as_nobody: Callable[[], AbstractAsyncContextManager["Context"]] = field(default=_nobody, repr=False)
     now: Callable[[], datetime] = field(default=lambda: datetime.now(UTC))
     _loaders: dict[tuple[Bulk, tuple[tuple[str, Any], ...]], DataLoader[Any, Any]] = field(
@@ -141,7 +147,8 @@ class Feed:
     `topics` are durable, `signals` are not. `values` gives a value per event, or None for what is not to be shown.
     `opening` gives what is shown at once, before anything happens. `after` is the cursor of the last event that the
     subscriber knows. A `shared` feed shows everybody the same: it is made once for all, as for somebody who is not logged
-    in. `allows` is asked for each subscriber at each event; its refusal ends the subscription. `while_open` are the
+    in. `allows` is asked for each subscriber at each event, or only at those named `allows_at`; its refusal ends the
+    subscription. `while_open` are the
     places in which the subscriber counts as present. Of what comes within `interval_seconds` the latest is shown; that is
     for signals, of which none is missed. A feed that is not shared ends with a value that is `last`.
     """
@@ -153,6 +160,7 @@ class Feed:
     opening: Callable[["Context"], Awaitable[Sequence[Any]]] | None = None
     shared: bool = False
     allows: Callable[[TopicEvent], None] | None = None
+    allows_at: Collection[str] | None = None
     while_open: Sequence[tuple[str, str]] = ()
     interval_seconds: float = 0.0
     last: Callable[[Any], bool] | None = None

@@ -281,7 +281,7 @@ async def live_chat_received(
         if event.name == ViewerWasBanned.name and event.data["user_id"] == str(reader):
             raise ViewerBanned(session_id=id)
 
-    return replace(_facts(live.chat_topic(id), id, after), allows=allows)
+    return replace(_facts(live.chat_topic(id), id, after), allows=allows, allows_at={ViewerWasBanned.name})
 
 
 async def pinned_product_changed(

@@ -47,10 +47,12 @@ class RevocationList:
         self._loaded_at: float | None = None
         self._known = Revocations()
         self._withdrawn: dict[UUID, float] = {}
+        self.version = 0
 
     def withdraw(self, session_id: UUID) -> None:
         """Refuse a session's tokens in this process at once."""
         self._withdrawn[session_id] = self._clock()
+        self.version += 1
 
     async def refresh(self) -> None:
         """Read the list again when it is too old; where that fails, go on with the one at hand."""
@@ -62,7 +64,9 @@ class RevocationList:
             now = self._clock()
             since = datetime.fromtimestamp(now, UTC) - self._lifetime - timedelta(seconds=2 * self._seconds)
             try:
-                self._known = await self._load(since)
+                known = await self._load(since)
+                self.version += known != self._known
+                self._known = known
             except Exception:
                 # Without its database the server changes nothing and reads nothing that a token protects.
                 if self._loaded_at is None:
@@ -130,6 +134,11 @@ class Authenticator:
     async def refresh(self) -> None:
         """Learn which sessions have ended, for `require_valid`."""
         await self._revocations.refresh()
+
+    @property
+    def revocations(self) -> int:
+        """Count how often what is known of ended sessions has changed: until it does, a token that was good stays good."""
+        return self._revocations.version
 
     def require_valid(self, verified: VerifiedToken) -> None:
         """Make sure that a token is good as far as is known.

@@ -48,6 +48,10 @@ FAIR_SHARE = 512
 class Member:
     """One subscriber of a group: what he has not taken yet, and whether his socket is waiting for more."""
 
+    __slots__ = (
+        "_context", "_events", "_failure", "_feed", "_filled", "_known", "_last", "_limit", "_signals", "_sink", "_waits",
+    )  # fmt: skip
+
     def __init__(self, context: Context, feed: Feed, sink: Sink | None, limit: int = QUEUE_EVENTS) -> None:
         self._context = context
         self._feed = feed
@@ -69,28 +73,29 @@ class Member:
             while self._events and self._events[0][0] <= self._known:
                 self._events.popleft()
 
-    def offer(self, event: TopicEvent, body: bytes | None) -> None:
-        """Take a written response, at once or later; who may not see it any more is told so and gets nothing more.
-
-        Of an event that shows nothing there is no response, and it may end a subscription all the same.
-        """
-        sequence = event.sequence
-        if self._failure is not None or (sequence is not None and sequence <= self._known):
-            return
+    def admit(self, event: TopicEvent, *, revoked: bool) -> None:
+        """End the subscription of who may not see an event any more; `revoked` says that credentials may have ended."""
         try:
-            self._context.require_valid()
-            if self._feed.allows is not None:
+            if revoked:
+                self._context.require_valid()
+            if self._feed.allows is not None and not self._knows(event):
                 self._feed.allows(event)
         except DomainError as refusal:
             self.fail(refusal)
+
+    def offer(self, event: TopicEvent, body: bytes) -> None:
+        """Take a written response, at once or later; whose subscription has ended gets nothing more."""
+        if self._failure is not None or self._knows(event):
             return
-        if body is None:
-            return
+        sequence = event.sequence
         if self._waits and self._sink is not None and self._sink.push(body):
             if sequence is not None:
                 self._known = self._last = sequence
         else:
             self._keep(event, body)
+
+    def _knows(self, event: TopicEvent) -> bool:
+        return event.sequence is not None and event.sequence <= self._known
 
     def fail(self, refusal: DomainError) -> None:
         """End the subscription once what is queued was taken."""
@@ -150,6 +155,7 @@ class Group:
         self._events: deque[TopicEvent] = deque()
         self._signals: dict[tuple[str, ...], TopicEvent] = {}
         self._filled = asyncio.Event()
+        self._revocations = self._seen = -1
         self.members: dict[Member, None] = {}
 
     def hear(self, event: TopicEvent) -> None:
@@ -194,17 +200,28 @@ class Group:
                 for member in self.members:
                     member.fall_behind()
         for event, body in zip(events, bodies, strict=True):
-            await self._offer(event, body)
+            self._admit(event)
+            if body is not None:
+                await self._offer(event, body)
             if durable:
                 self._events.popleft()
 
     async def _written(self, events: list[TopicEvent]) -> list[bytes | None]:
         async with self._as_nobody() as context:
             await context.recheck()
+            self._revocations = context.revocations()
             values = await self._feed.values(context, events)
             return [None if value is None else await self._execute(context, value) for value in values]
 
-    async def _offer(self, event: TopicEvent, body: bytes | None) -> None:
+    def _admit(self, event: TopicEvent) -> None:
+        """Look at each member again where something is known that speaks against it: of most events there is nothing."""
+        revoked, asked = self._revocations != self._seen, self._feed.allows_at
+        self._seen = self._revocations
+        if revoked or (self._feed.allows is not None and (asked is None or event.name in asked)):
+            for member in self.members:
+                member.admit(event, revoked=revoked)
+
+    async def _offer(self, event: TopicEvent, body: bytes) -> None:
         for number, member in enumerate(list(self.members), 1):
             member.offer(event, body)
             if number % FAIR_SHARE == 0:

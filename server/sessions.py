@@ -77,6 +77,7 @@ class GraphSession:
                 tenant_id=tenant_id,
                 locale=self.locale,
                 recheck=self.services.authenticator.refresh,
+                revocations=lambda: self.services.authenticator.revocations,
             )
         finally:
             await reads.end()

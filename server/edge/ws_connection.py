@@ -73,6 +73,8 @@ class ShuttingDown(Refusal):
 class FrameSink:
     """Sends the responses of one operation straight to the socket."""
 
+    __slots__ = ("_head", "_send_now")
+
     def __init__(self, identity: str, send_now: Callable[[bytes], bool]) -> None:
         self._head = next_head(identity)
         self._send_now = send_now
