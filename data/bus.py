@@ -18,7 +18,7 @@ from redis.exceptions import ResponseError
 
 from domain.kernel import Envelope
 
-# Kept for readers that tail a stream without a group, such as live topics that were cut off for a moment.
+# Kept of a stream that no group reads, for people who look at it.
 TAIL_ENTRIES = 10_000
 
 # KEYS: position, streams.  ARGV: the expected position, the new one, the channel of those who follow, what to tell them,

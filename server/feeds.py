@@ -41,6 +41,7 @@ from server.metrics import METRICS
 
 log = structlog.get_logger("agora.feeds")
 
+GROUP_EVENTS = 4_096
 FAIR_SHARE = 512
 """Members that are served before others may work."""
 
@@ -166,6 +167,14 @@ class Group:
             self._events.append(event)
         self._filled.set()
 
+    def _require_pace(self) -> None:
+        """Give up when events come faster than they are executed: members resume from the log.
+
+        Raises: FellBehind.
+        """
+        if len(self._events) > GROUP_EVENTS:
+            raise FellBehind(after=str(self._events[0].sequence))
+
     def seam(self, heard: int) -> int:
         """Give the sequence after which everything will be offered to members; `heard` is how far the hub is."""
         return (self._events[0].sequence or 1) - 1 if self._events else heard
@@ -179,9 +188,16 @@ class Group:
                 self._filled.clear()
                 if not self._events and not self._signals:
                     await self._filled.wait()
+                self._require_pace()
                 await self._serve()
                 if self._feed.interval_seconds:
                     await asyncio.sleep(self._feed.interval_seconds)
+        except Exception:
+            # Members of a group that has ended would wait for ever.
+            log.exception("feeds.group_failed", topics=list(self._feed.topics))
+            for member in self.members:
+                member.fall_behind()
+            raise
         finally:
             stop()
 

@@ -22,13 +22,13 @@ from data.embedded import Engines
 from data.relay import Relay
 from domain.identity.sessions import AccessTokens
 from domain.kernel import SYSTEM, Forbidden, Principal, Work, uuid7
-from domain.topics import Presence, Signals, TopicEvent, TopicHub
+from domain.topics import FellBehind, Presence, Signals, TopicEvent, TopicHub
 from resolvers.kernel import Context, Feed
 from schema.kernel import PUBLIC, attribute, feed, make_subgraph, permission
 from server.edge.routes import create_edge
 from server.edge.serving import server_config
 from server.edge.settings import EdgeSettings
-from server.feeds import GraphExecutor
+from server.feeds import GROUP_EVENTS, GraphExecutor, Group, Member
 from server.services import Services, open_services
 from server.sessions import Sessions
 from server.settings import Settings
@@ -319,3 +319,31 @@ class TestSignals:
 
 async def _is(ask: Callable[[], Any], wanted: int) -> bool:
     return bool(await ask() == wanted)
+
+
+class StillHub:
+    """A hub in which nothing happens."""
+
+    position = 0
+
+    async def follow(self, *_: Any) -> Callable[[], None]:
+        return lambda: None
+
+
+class TestAGroup:
+    async def test_that_is_left_behind_tells_its_members_where_to_resume_instead_of_growing(self) -> None:
+        tenant_id, feed = uuid7(), Feed(values=values, topics=["tallies"], shared=True)
+        group: Any = Group(feed, None, None)  # type: ignore[arg-type]
+        member = Member(Context(reads=None, transactions=None), feed, None)  # type: ignore[arg-type]
+        member.begin(7, None)
+        group.members[member] = None
+        for sequence in range(8, 8 + GROUP_EVENTS + 1):
+            data = {"amount": 1}
+            group.hear(
+                TopicEvent(tenant_id=tenant_id, topics=["tallies"], name="tally.raised", data=data, sequence=sequence)
+            )
+        with pytest.raises(FellBehind):
+            await group.run(StillHub(), tenant_id, asyncio.Event())
+        with pytest.raises(FellBehind) as refused:
+            await asyncio.wait_for(member.take(), 5)
+        assert refused.value.after == "7"
