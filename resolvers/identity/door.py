@@ -1,37 +1,18 @@
-"""Verbs of identity."""
+"""The door: registering, logging in and out, and what keeps a session alive."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any
 from uuid import UUID
 
-from domain.identity import administration, login, roles, self_service, sessions
-from domain.identity.login import Challenge, InvalidCredentials, TooManyAttempts, account_subject
+from domain.identity import login, sessions
+from domain.identity.login import Challenge, InvalidCredentials, TooManyAttempts
 from domain.identity.passwords import PasswordHasher, accept_password, normalise_password
 from domain.identity.profile import Profile
-from domain.identity.roles import PERMISSIONS, PRESETS, RoleReads
 from domain.identity.sessions import AccessTokens, Client, InvalidRefreshToken, Session, SignIn, hash_token
 from domain.identity.text import clean_email
-from domain.identity.users import Credentials, User, UserFilter, UserReads, UserStatus
+from domain.identity.users import Credentials, User
 from domain.kernel import UNCHANGED
-from domain.paging import Page, PageRequest
-from domain.processes import access
-from resolvers.kernel import Context, transacts
-
-update_profile = transacts(self_service.update_profile)
-add_address = transacts(self_service.add_address)
-update_address = transacts(self_service.update_address)
-set_default_address = transacts(self_service.set_default_address)
-delete_address = transacts(self_service.delete_address)
-assign_role = transacts(access.assign_role)
-revoke_role = transacts(administration.revoke_role)
-define_role = transacts(roles.define_role)
-delete_role = transacts(roles.delete_role)
-lock_user = transacts(administration.lock_user)
-unlock_user = transacts(administration.unlock_user)
-deactivate_user = transacts(administration.deactivate_user)
+from resolvers.kernel import Context
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,25 +31,6 @@ class Registration:
     """What everybody who registers is told."""
 
     email: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class RoleEntry:
-    """A line of the role matrix."""
-
-    name: str
-    description: str | None
-    is_preset: bool
-    permissions: Sequence[str]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grant:
-    """A role that a user holds."""
-
-    role: str
-    store_id: UUID | None = None
-    assigned_at: datetime | None = None
 
 
 async def register(
@@ -179,84 +141,3 @@ async def revoke_session(context: Context, id: UUID) -> Session:  # noqa: A002 �
     ended = await context.transact(sessions.revoke_session, sessions.RevokeSession(id=id))
     context.service(AccessTokens).withdraw(ended.id)
     return ended
-
-
-async def update_preferences(context: Context, preferences: dict[str, Any]) -> User:
-    return await context.transact(
-        self_service.update_preferences, self_service.UpdatePreferences(preferences=preferences)
-    )
-
-
-async def users_by_id(context: Context, ids: Sequence[UUID]) -> Sequence[Any]:
-    return await context.read(UserReads).by_id(ids)
-
-
-async def addresses_of_users(context: Context, ids: Sequence[UUID]) -> Sequence[Any]:
-    return await context.read(UserReads).addresses(ids)
-
-
-async def sessions_of_users(context: Context, ids: Sequence[UUID]) -> Sequence[Any]:
-    return await context.read(UserReads).sessions(ids, context.now())
-
-
-async def roles_of_users(context: Context, ids: Sequence[UUID]) -> Sequence[Any]:
-    assigned = await context.read(UserReads).assignments(ids)
-    return [[Grant(role=User.BASE_ROLE), *each] for each in assigned]
-
-
-async def locks_of_accounts(context: Context, emails: Sequence[str]) -> Sequence[Any]:
-    return await context.read(UserReads).locked_until([account_subject(each) for each in emails], context.now())
-
-
-async def me(context: Context) -> Any:
-    user_id = context.principal.user_id
-    return None if user_id is None else await context.load(users_by_id, user_id)
-
-
-async def user(context: Context, id: UUID) -> Any:  # noqa: A002 — the GraphQL argument's name.
-    return await context.load(users_by_id, id)
-
-
-async def users(
-    context: Context,
-    page: PageRequest,
-    text: str | None = None,
-    role: str | None = None,
-    status: UserStatus | None = None,
-    store_id: UUID | None = None,
-) -> Page[Any]:
-    wanted = UserFilter(text=text, role=role, status=status, store_id=store_id)
-    return await context.read(UserReads).matching(wanted, page)
-
-
-async def my_addresses(context: Context) -> Any:
-    return await context.load(addresses_of_users, context.principal.require_user())
-
-
-async def my_sessions(context: Context) -> Any:
-    return await context.load(sessions_of_users, context.principal.require_user())
-
-
-async def my_login_log(context: Context, page: PageRequest) -> Page[Any]:
-    return await context.read(UserReads).login_log(context.principal.require_user(), page)
-
-
-async def login_log(context: Context, page: PageRequest, user_id: UUID) -> Page[Any]:
-    return await context.read(UserReads).login_log(user_id, page)
-
-
-async def role_matrix(context: Context) -> Sequence[RoleEntry]:
-    """List the presets, then the roles that the tenant defined itself."""
-    presets = [
-        RoleEntry(name=str(name), description=None, is_preset=True, permissions=sorted(permissions))
-        for name, permissions in PRESETS.items()
-    ]
-    own = [
-        RoleEntry(name=row.name, description=row.description, is_preset=False, permissions=row.permissions)
-        for row in await context.read(RoleReads).defined()
-    ]
-    return presets + own
-
-
-async def permissions(context: Context) -> Sequence[dict[str, str]]:  # noqa: ARG001 — every resolver has the context.
-    return [{"name": name, "description": description} for name, description in PERMISSIONS.items()]

@@ -1,0 +1,22 @@
+"""The identity subgraph: users, sessions, roles, and the door."""
+
+import strawberry
+
+from schema.identity.administration import AdministrationMutation, AdministrationQuery
+from schema.identity.door import DoorMutation
+from schema.identity.entities import User
+from schema.identity.people import PeopleMutation, PeopleQuery
+from schema.kernel import make_subgraph
+
+
+@strawberry.type
+class Query(PeopleQuery, AdministrationQuery):
+    """What can be asked."""
+
+
+@strawberry.type
+class Mutation(DoorMutation, PeopleMutation, AdministrationMutation):
+    """What can be done."""
+
+
+subgraph = make_subgraph(query=Query, mutation=Mutation, types=[User])
