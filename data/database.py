@@ -8,12 +8,12 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import Executable, event
+from sqlalchemy import Executable, event, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
-from data.direct import begin
+from data.direct import TENANT, begin
 from data.kernel import PORTS, unstorable
 from data.snapshots import Snapshots
 from data.statements import Row, Statement, dynamic
@@ -23,7 +23,6 @@ T = TypeVar("T")
 APP_ROLE = "agora_app"
 SYSTEM_ROLE = "agora_system"
 CHANGED = "changed_aggregates"
-TENANT = "tenant_id"
 READ_POOL = 8
 WRITE_POOL = 16
 
@@ -45,7 +44,20 @@ async def _initialise(connection: asyncpg.Connection) -> None:
 
 
 class RecordingSession(Session):
-    """A session that holds on to every aggregate it writes: flushed objects are forgotten otherwise, events and all."""
+    """A session that holds on to every aggregate it writes: flushed objects are forgotten otherwise, events and all.
+
+    What is asked for by its id is looked for in the session's tenant, which is part of every key.
+    """
+
+    def get(self, entity: Any, ident: Any, **options: Any) -> Any:
+        """Give the object of an id."""
+        if isinstance(ident, tuple) or [column.key for column in inspect(entity).primary_key] != ["id", TENANT]:
+            return super().get(entity, ident, **options)
+        if (tenant_id := self.info.get(TENANT)) is not None:
+            return super().get(entity, (ident, tenant_id), **options)
+        locked = options.get("with_for_update")
+        wanted = select(entity).filter_by(id=ident)
+        return self.scalars(wanted.with_for_update() if locked else wanted).one_or_none()
 
 
 @event.listens_for(RecordingSession, "before_flush")
@@ -77,6 +89,8 @@ class Reads:
         self._system = system
         self._connection: asyncpg.Connection | None = None
         self._lock = asyncio.Lock()
+        # Without a tenant row-level security shows nothing at all, and the platform's role sees the rows of everybody.
+        self._bound_tenant = None if tenant_id is None else UUID(str(tenant_id))
         self._ports: dict[type, Any] = {}
         self._ended = False
         self.statements = 0
@@ -90,7 +104,10 @@ class Reads:
 
     async def rows(self, statement: Statement | Executable, **parameters: Any) -> list[Any]:
         """Run a select and give all its rows."""
-        text, arguments = statement.bind(parameters) if isinstance(statement, Statement) else dynamic(statement)
+        bound = self._bound_tenant
+        text, arguments = (
+            statement.bind(parameters, bound) if isinstance(statement, Statement) else dynamic(statement, bound)
+        )
         return await self.text(text, *arguments)
 
     async def text(self, statement: str, *arguments: Any) -> list[Any]:

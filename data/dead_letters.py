@@ -43,7 +43,7 @@ event_retry = Table(
     Column("attempts", Integer, nullable=False),
     timestamp("due_at"),
     Column("error", Text, nullable=False),
-    PrimaryKeyConstraint("handler", "event_id"),
+    PrimaryKeyConstraint("handler", "event_id", "tenant_id"),
     Index("ix_event_retry_aggregate_id", "handler", "aggregate_id", "sequence"),
     schema="platform",
     info={TENANT_OWNED: True},
@@ -53,7 +53,7 @@ dead_letter = Table(
     "dead_letter",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("tenant_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("handler", Text, nullable=False),
     Column("event_id", Uuid, nullable=False),
     Column("name", Text, nullable=False),
@@ -64,7 +64,7 @@ dead_letter = Table(
     Column("error", Text, nullable=False),
     timestamp("failed_at"),
     timestamp("requeued_at", nullable=True),
-    UniqueConstraint("handler", "event_id"),
+    UniqueConstraint("tenant_id", "handler", "event_id"),
     Index("ix_dead_letter_tenant_id_id", "tenant_id", "id"),
     schema="platform",
     info={TENANT_OWNED: True},
@@ -131,7 +131,7 @@ class Retries:
             }
             for each in failures
         ]
-        fresh, key = insert(event_retry), ["handler", "event_id"]
+        fresh, key = insert(event_retry), ["handler", "event_id", "tenant_id"]
         later = {name: fresh.excluded[name] for name in ("attempts", "due_at", "error")}
         kept = fresh.on_conflict_do_update(index_elements=key, set_=later) if anew else fresh.on_conflict_do_nothing()
         await self._session.execute(kept, rows)
@@ -190,7 +190,8 @@ class Retries:
         }
         again = {name: values[name] for name in ("attempts", "error", "failed_at", "requeued_at")}
         statement = insert(dead_letter).values(values)
-        await self._session.execute(statement.on_conflict_do_update(index_elements=["handler", "event_id"], set_=again))
+        key = ["tenant_id", "handler", "event_id"]
+        await self._session.execute(statement.on_conflict_do_update(index_elements=key, set_=again))
         await self.settle([failure])
 
 

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from data.statements import Statement
 
 DRIVER = "driver_connection"
+TENANT = "tenant_id"
 WAITING = "waiting_writes"
 _CUT = (asyncpg.InternalClientError, OSError)
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, *_CUT)
@@ -93,5 +94,5 @@ def violated(error: IntegrityError) -> str:
 
 async def selected(session: AsyncSession, statement: Statement, **parameters: Any) -> list[Any]:
     """Run a statement that was compiled once, as `direct` does; its rows read by item."""
-    text, arguments = statement.bind(parameters)
+    text, arguments = statement.bind(parameters, session.info.get(TENANT))
     return await direct(session, text, *arguments)

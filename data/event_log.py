@@ -30,7 +30,7 @@ from domain.topics import topics_of
 
 A = TypeVar("A", bound=EventSourced)
 _TRACKED = "event_sourced"
-_VERSION = "uq_event_log_aggregate_id_version"
+_VERSION = "uq_event_log_tenant_id_aggregate_id_version"
 
 
 event_log = Table(
@@ -38,7 +38,7 @@ event_log = Table(
     metadata,
     Column("sequence", BigInteger, Identity(always=True), primary_key=True),
     Column("event_id", Uuid, nullable=False),
-    Column("tenant_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("aggregate_id", Uuid, nullable=False),
     Column("aggregate_type", Text, nullable=False),
     Column("version", Integer, nullable=False),
@@ -47,7 +47,7 @@ event_log = Table(
     json_column("metadata"),
     timestamp("occurred_at"),
     Column("topics", ARRAY(Text)),
-    UniqueConstraint("aggregate_id", "version", name=_VERSION),
+    UniqueConstraint("tenant_id", "aggregate_id", "version", name=_VERSION),
     Index("ix_event_log_tenant_id_name_occurred_at", "tenant_id", "name", "occurred_at"),
     schema="platform",
     info={TENANT_OWNED: True},
@@ -57,7 +57,7 @@ aggregate_snapshot = Table(
     "aggregate_snapshot",
     metadata,
     Column("aggregate_id", Uuid, primary_key=True),
-    Column("tenant_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("aggregate_type", Text, nullable=False),
     Column("version", Integer, nullable=False),
     json_column("data"),
@@ -82,7 +82,7 @@ UNION ALL
 _KEEP = """
 INSERT INTO platform.aggregate_snapshot (aggregate_id, tenant_id, aggregate_type, version, data)
 VALUES ($1, $2, $3, $4, $5::text::jsonb)
-ON CONFLICT (aggregate_id) DO UPDATE SET version = excluded.version, data = excluded.data
+ON CONFLICT (aggregate_id, tenant_id) DO UPDATE SET version = excluded.version, data = excluded.data
 WHERE aggregate_snapshot.version < excluded.version
 """
 

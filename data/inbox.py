@@ -24,7 +24,7 @@ inbox = Table(
     Column("event_id", Uuid, nullable=False),
     Column("tenant_id", Uuid, nullable=False),
     timestamp("handled_at", server_default=func.now()),
-    PrimaryKeyConstraint("handler", "event_id"),
+    PrimaryKeyConstraint("handler", "event_id", "tenant_id"),
     Index("ix_inbox_handled_at", "handled_at"),
     schema="platform",
     info={TENANT_OWNED: True},

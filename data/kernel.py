@@ -52,9 +52,11 @@ def timestamp(name: str, *, nullable: bool = False, **options: Any) -> Column[An
 def tenant_table(context: str, name: str, *items: SchemaItem, root: bool = True, **options: Any) -> Table:
     """Make a table that belongs to tenants: id, tenant_id, and for aggregate roots version and timestamps.
 
+    The tenant is part of every key, for it is what the table can be distributed by; ids are unique all the same.
+
     Its migration must call `isolate`; a test compares the two.
     """
-    own = [Column("id", Uuid, primary_key=True), Column("tenant_id", Uuid, nullable=False)]
+    own = [Column("id", Uuid, primary_key=True), Column("tenant_id", Uuid, primary_key=True)]
     if root:
         own += [
             Column("version", Integer, nullable=False),

@@ -43,7 +43,9 @@ async def loaded(session: AsyncSession, kind: type[A], statement: Statement, **p
 
 def _placed(session: AsyncSession, kind: type[A], values: Mapping[str, Any]) -> A:
     mapper = inspect(kind)
-    known: A | None = session.sync_session.identity_map.get(mapper.identity_key_from_primary_key((values["id"],)))
+    known: A | None = session.sync_session.identity_map.get(
+        mapper.identity_key_from_primary_key(tuple(values[column.key] for column in mapper.primary_key))
+    )
     if known is not None:
         for name, value in values.items():
             set_committed_value(known, name, value)

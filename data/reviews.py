@@ -85,9 +85,9 @@ review = tenant_table(
 vote = Table(
     "vote",
     metadata,
-    Column("tenant_id", Uuid, nullable=False),
     Column("review_id", Uuid, primary_key=True),
     Column("voter_id", Uuid, primary_key=True),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("kind", Choice(VoteKind), nullable=False),
     schema="reviews",
     info={TENANT_OWNED: True},
@@ -184,7 +184,7 @@ class SqlReviews:
         earlier = (await self._session.execute(select(vote.c.kind).filter_by(**key))).scalar_one_or_none()
         statement = upsert(vote).values(**key, tenant_id=voted.tenant_id, kind=kind)
         await self._session.execute(
-            statement.on_conflict_do_update(index_elements=["review_id", "voter_id"], set_={"kind": kind})
+            statement.on_conflict_do_update(index_elements=["review_id", "voter_id", "tenant_id"], set_={"kind": kind})
         )
         return earlier
 

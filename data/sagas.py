@@ -37,7 +37,7 @@ saga = Table(
     "saga",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("tenant_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("kind", Text, nullable=False),
     Column("key", Text, nullable=False),
     Column("request_hash", LargeBinary, nullable=False),

@@ -3,11 +3,14 @@
 from collections import OrderedDict
 from collections.abc import Mapping
 from typing import Any
+from uuid import UUID
 
 import asyncpg
-from sqlalchemy import Executable
+from sqlalchemy import Executable, Uuid, bindparam
 from sqlalchemy.dialects.postgresql.asyncpg import PGDialect_asyncpg
 from sqlalchemy.sql.compiler import SQLCompiler
+
+from data.bounding import BOUND, bounded
 
 DIALECT = PGDialect_asyncpg()  # type: ignore[no-untyped-call]
 
@@ -27,21 +30,27 @@ class Row(asyncpg.Record):  # type: ignore[misc]
 
 
 class Statement:
-    """A select with named parameters, compiled to PostgreSQL's text and an order of arguments on first use."""
+    """A statement with named parameters, compiled to PostgreSQL's text and an order of arguments on first use.
+
+    Within a tenant it is bounded by that tenant; the platform's own work sends it as it was written.
+    """
 
     def __init__(self, executable: Executable) -> None:
         self._executable = executable
-        self._compiled: tuple[str, tuple[str, ...], dict[str, Any]] | None = None
+        self._compiled: dict[bool, tuple[str, tuple[str, ...], dict[str, Any]]] = {}
 
-    def bind(self, parameters: Mapping[str, Any]) -> tuple[str, list[Any]]:
+    def bind(self, parameters: Mapping[str, Any], tenant_id: UUID | None = None) -> tuple[str, list[Any]]:
         """Give the text and its arguments in order.
 
         Raises: KeyError when a parameter is missing.
         """
-        if self._compiled is None:
-            self._compiled = _text(self._executable.compile(dialect=DIALECT))  # type: ignore[attr-defined]
-        text, order, fixed = self._compiled
-        return text, [parameters[name] if name in parameters else fixed[name] for name in order]
+        found = self._compiled.get(tenant_id is not None)
+        if found is None:
+            executable: Any = self._executable if tenant_id is None else bounded(self._executable)
+            found = self._compiled[tenant_id is not None] = _text(executable.compile(dialect=DIALECT))
+        text, order, fixed = found
+        given = {**parameters, BOUND: tenant_id}
+        return text, [given[name] if name in given else fixed[name] for name in order]
 
 
 def _text(compiled: SQLCompiler) -> tuple[str, tuple[str, ...], dict[str, Any]]:
@@ -56,8 +65,10 @@ _SHAPES: OrderedDict[Any, SQLCompiler] = OrderedDict()
 _SHAPES_KEPT = 512
 
 
-def dynamic(executable: Executable) -> tuple[str, list[Any]]:
+def dynamic(executable: Executable, tenant_id: UUID | None = None) -> tuple[str, list[Any]]:
     """Give text and arguments of a select whose shape depends on the request, compiled once per shape."""
+    if tenant_id is not None:
+        executable = bounded(executable, bindparam(BOUND, tenant_id, type_=Uuid))
     key: Any = executable._generate_cache_key()  # type: ignore[attr-defined]  # noqa: SLF001 — SQLAlchemy's own cache key.
     compiled = _SHAPES.get(key.key)
     if compiled is None:

@@ -145,7 +145,7 @@ class SqlProductHistory:
 
     async def add(self, entries: Sequence[ProductVersion]) -> None:
         rows = [{column.name: getattr(entry, column.name) for column in product_version.c} for entry in entries]
-        known = ["product_id", "version"]
+        known = ["tenant_id", "product_id", "version"]
         await self._session.execute(upsert(product_version).on_conflict_do_nothing(index_elements=known), rows)
 
     async def get(self, product_id: UUID, version: int) -> ProductVersion | None:

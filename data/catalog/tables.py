@@ -232,7 +232,7 @@ product_version = tenant_table(
     json_column("content"),
     Column("author_id", Uuid),
     timestamp("recorded_at"),
-    UniqueConstraint("product_id", "version"),
+    UniqueConstraint("tenant_id", "product_id", "version"),
     _part_of_product(),
     root=False,
 )

@@ -143,7 +143,7 @@ delivery = tenant_table(
         "driver_id IS NOT NULL OR mode = 'carrier' OR state NOT IN ('assigned', 'picked_up', 'en_route')",
         name="has_a_driver",
     ),
-    UniqueConstraint("tracking_number"),
+    UniqueConstraint("tenant_id", "tracking_number"),
     UniqueConstraint("tenant_id", "signature_key"),
     UniqueConstraint("tenant_id", "photo_key"),
     Index(

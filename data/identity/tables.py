@@ -7,7 +7,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     Date,
-    ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     LargeBinary,
@@ -41,8 +41,10 @@ from domain.kernel import AlreadyExists
 CONTEXT = "identity"
 
 
-def _of_user() -> Column[Any]:
-    return Column("user_id", Uuid, ForeignKey("identity.user.id", ondelete="CASCADE"), nullable=False)
+def _of_user() -> tuple[Column[Any], ForeignKeyConstraint]:
+    column = Column("user_id", Uuid, nullable=False)
+    owner = ["identity.user.tenant_id", "identity.user.id"]
+    return column, ForeignKeyConstraint(["tenant_id", "user_id"], owner, ondelete="CASCADE")
 
 
 user = tenant_table(
@@ -69,7 +71,7 @@ user = tenant_table(
 address = tenant_table(
     CONTEXT,
     "address",
-    _of_user(),
+    *_of_user(),
     Column("address_type", Choice(AddressType), nullable=False),
     Column("is_default", Boolean, nullable=False),
     Column("street_line1", Text, nullable=False),
@@ -81,6 +83,7 @@ address = tenant_table(
     timestamp("created_at"),
     # Checked at the commit, for the default passes from one row to another in two updates.
     ExcludeConstraint(
+        ("tenant_id", "="),
         ("user_id", "="),
         ("address_type", "="),
         where="is_default",
@@ -96,12 +99,12 @@ address = tenant_table(
 role_assignment = tenant_table(
     CONTEXT,
     "role_assignment",
-    _of_user(),
+    *_of_user(),
     Column("role", Text, nullable=False),
     Column("store_id", Uuid),
     Column("assigned_by", Uuid),
     timestamp("assigned_at"),
-    UniqueConstraint("user_id", "role", "store_id", postgresql_nulls_not_distinct=True),
+    UniqueConstraint("tenant_id", "user_id", "role", "store_id", postgresql_nulls_not_distinct=True),
     Index("ix_role_assignment_role", "tenant_id", "role"),
     root=False,
 )
@@ -118,7 +121,7 @@ role = tenant_table(
 session = tenant_table(
     CONTEXT,
     "session",
-    _of_user(),
+    *_of_user(),
     Column("device_name", Text),
     Column("user_agent", Text),
     Column("address", Text, nullable=False),
@@ -133,17 +136,19 @@ session = tenant_table(
 refresh_token = tenant_table(
     CONTEXT,
     "refresh_token",
-    Column(
-        "session_id",
-        Uuid,
-        # Checked at the commit: a log-in makes the session and its first token in one go, in either order.
-        ForeignKey("identity.session.id", ondelete="CASCADE", deferrable=True, initially="DEFERRED"),
-        nullable=False,
+    Column("session_id", Uuid, nullable=False),
+    # Checked at the commit: a log-in makes the session and its first token in one go, in either order.
+    ForeignKeyConstraint(
+        ["tenant_id", "session_id"],
+        ["identity.session.tenant_id", "identity.session.id"],
+        ondelete="CASCADE",
+        deferrable=True,
+        initially="DEFERRED",
     ),
     Column("token_hash", LargeBinary, nullable=False),
     timestamp("expires_at"),
     timestamp("used_at", nullable=True),
-    UniqueConstraint("token_hash"),
+    UniqueConstraint("tenant_id", "token_hash"),
     Index("ix_refresh_token_session_id", "session_id"),
     root=False,
 )
@@ -202,4 +207,4 @@ map_aggregate(LoginAttempt, login_attempt, by_itself=True)
 # Registration claims the address first; these two are the last line of defence.
 refuses("uq_user_tenant_id_email", lambda _: AlreadyExists(kind="User", value=""))
 refuses("uq_role_tenant_id_name", lambda _: AlreadyExists(kind="Role", value=""))
-refuses("uq_role_assignment_user_id_role_store_id", lambda _: AlreadyExists(kind="Role", value=""))
+refuses("uq_role_assignment_tenant_id_user_id_role_store_id", lambda _: AlreadyExists(kind="Role", value=""))

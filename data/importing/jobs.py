@@ -54,7 +54,7 @@ import_error = Table(
     "import_error",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("tenant_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("job_id", Uuid, nullable=False),
     Column("line", Integer, nullable=False),
     Column("column", Text, nullable=False),
@@ -72,7 +72,7 @@ seen_sku = Table(
     Column("job_id", Uuid, nullable=False),
     Column("sku", Text, nullable=False),
     Column("line", Integer, nullable=False),
-    PrimaryKeyConstraint("job_id", "sku"),
+    PrimaryKeyConstraint("job_id", "sku", "tenant_id"),
     schema="importing",
     info={TENANT_OWNED: True},
 )

@@ -7,7 +7,7 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
-    ForeignKey,
+    ForeignKeyConstraint,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -124,10 +124,13 @@ translation_batch = tenant_table(
 translation_batch_item = tenant_table(
     "localization",
     "translation_batch_item",
-    Column("batch_id", Uuid, ForeignKey("localization.translation_batch.id"), nullable=False),
+    Column("batch_id", Uuid, nullable=False),
     Column("entity_id", Uuid, nullable=False),
     Column("field", Text, nullable=False),
     Column("outcome", Choice(TranslationOutcome), nullable=False),
+    ForeignKeyConstraint(
+        ["tenant_id", "batch_id"], ["localization.translation_batch.tenant_id", "localization.translation_batch.id"]
+    ),
     Index("ix_translation_batch_item_batch_id", "batch_id", "id"),
     root=False,
 )

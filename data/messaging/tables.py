@@ -86,7 +86,7 @@ inbox_entry = Table(
     Column("read_position", Integer, nullable=False, server_default="0"),
     timestamp("last_message_at"),
     CheckConstraint("unread_count >= 0", name="unread_not_negative"),
-    PrimaryKeyConstraint("conversation_id", "user_id"),
+    PrimaryKeyConstraint("conversation_id", "user_id", "tenant_id"),
     Index("ix_inbox_entry_user_id_latest", "tenant_id", "user_id", "last_message_at", "conversation_id"),
     schema="messaging",
     info={TENANT_OWNED: True},
@@ -119,7 +119,7 @@ message = tenant_table(
     timestamp("delivered_at", nullable=True),
     timestamp("read_at", nullable=True),
     UniqueConstraint("tenant_id", "sender_id", "client_id"),
-    UniqueConstraint("conversation_id", "position"),
+    UniqueConstraint("tenant_id", "conversation_id", "position"),
     Index("ix_message_for_review", "tenant_id", "id", postgresql_where=FOR_REVIEW),
     root=False,
 )
@@ -131,7 +131,7 @@ report = Table(
     Column("message_id", Uuid, nullable=False),
     Column("reporter_id", Uuid, nullable=False),
     Column("reason", Text, nullable=False),
-    PrimaryKeyConstraint("message_id", "reporter_id"),
+    PrimaryKeyConstraint("message_id", "reporter_id", "tenant_id"),
     schema="messaging",
     info={TENANT_OWNED: True},
 )

@@ -180,7 +180,7 @@ template_version = tenant_table(
     Column("text", Text, nullable=False),
     Column("html", Text),
     timestamp("written_at"),
-    UniqueConstraint("template_id", "number"),
+    UniqueConstraint("tenant_id", "template_id", "number"),
     root=False,
 )
 
@@ -257,7 +257,7 @@ broadcast_message = tenant_table(
     Column("subject", Text, nullable=False),
     Column("text", Text, nullable=False),
     Column("html", Text),
-    UniqueConstraint("broadcast_id", "locale"),
+    UniqueConstraint("tenant_id", "broadcast_id", "locale"),
     root=False,
 )
 

@@ -106,7 +106,7 @@ cart_share = tenant_table(
     Column("token_hash", LargeBinary, nullable=False),
     Column("access", Choice(CartAccess), nullable=False),
     timestamp("expires_at"),
-    ForeignKeyConstraint(["cart_id"], ["orders.cart.id"], ondelete="CASCADE"),
+    ForeignKeyConstraint(["tenant_id", "cart_id"], ["orders.cart.tenant_id", "orders.cart.id"], ondelete="CASCADE"),
     UniqueConstraint("tenant_id", "token_hash"),
     Index("ix_cart_share_cart_id", "cart_id"),
     root=False,

@@ -17,15 +17,15 @@ _WATCHED = "watched_orders"
 
 _PARTS = """
 INSERT INTO orders.sub_order SELECT * FROM jsonb_populate_recordset(NULL::orders.sub_order, $1::text::jsonb)
-ON CONFLICT (id) DO UPDATE SET state = excluded.state WHERE sub_order.state <> excluded.state
+ON CONFLICT (id, tenant_id) DO UPDATE SET state = excluded.state WHERE sub_order.state <> excluded.state
 """
 _LINES = """
 INSERT INTO orders.order_line SELECT * FROM jsonb_populate_recordset(NULL::orders.order_line, $1::text::jsonb)
-ON CONFLICT (id) DO UPDATE SET returned = excluded.returned WHERE order_line.returned <> excluded.returned
+ON CONFLICT (id, tenant_id) DO UPDATE SET returned = excluded.returned WHERE order_line.returned <> excluded.returned
 """
 _ORDERS = """
 INSERT INTO orders."order" SELECT * FROM jsonb_populate_recordset(NULL::orders."order", $1::text::jsonb)
-ON CONFLICT (id) DO UPDATE SET
+ON CONFLICT (id, tenant_id) DO UPDATE SET
   version = excluded.version,
   state = excluded.state,
   payment_status = excluded.payment_status,

@@ -284,7 +284,7 @@ entry = Table(
     "entry",
     metadata,
     Column("id", BigInteger, Identity(always=True), primary_key=True),
-    Column("tenant_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("posting_id", Uuid, nullable=False),
     _text("account"),
     _text("currency"),

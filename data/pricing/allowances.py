@@ -79,7 +79,7 @@ INSERT INTO pricing.customer_allowance AS share (tenant_id, subject_id, customer
 SELECT platform.tenant_id(), id, :customer_id, quantity, usage_limit
 FROM unnest(:ids, :quantities, :limits) AS wanted (id, quantity, usage_limit)
 WHERE quantity <= usage_limit ORDER BY id
-ON CONFLICT (subject_id, customer_id) DO UPDATE SET used = share.used + excluded.used, usage_limit = excluded.usage_limit
+ON CONFLICT (subject_id, customer_id, tenant_id) DO UPDATE SET used = share.used + excluded.used, usage_limit = excluded.usage_limit
 WHERE share.used + excluded.used <= excluded.usage_limit
 RETURNING subject_id
 """).bindparams(

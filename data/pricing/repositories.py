@@ -105,7 +105,7 @@ class SqlPriceLists:
         statement = upsert(list_price).values(rows)
         await self._session.execute(
             statement.on_conflict_do_update(
-                index_elements=["list_id", "sku", "min_quantity"],
+                index_elements=["tenant_id", "list_id", "sku", "min_quantity"],
                 set_={"price_minor": statement.excluded.price_minor},
             )
         )

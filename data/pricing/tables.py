@@ -95,7 +95,7 @@ list_price = tenant_table(
     Column("min_quantity", Integer, nullable=False),
     money_column("price_minor"),
     CheckConstraint("price_minor >= 0 AND min_quantity >= 1", name="price_not_negative"),
-    UniqueConstraint("list_id", "sku", "min_quantity"),
+    UniqueConstraint("tenant_id", "list_id", "sku", "min_quantity"),
     Index("ix_list_price_sku", "tenant_id", "sku"),
     root=False,
 )
@@ -194,7 +194,7 @@ flash_item = tenant_table(
     money_column("price_minor"),
     Column("currency", Text, nullable=False),
     CheckConstraint("price_minor >= 0", name="price_not_negative"),
-    UniqueConstraint("sale_id", "sku"),
+    UniqueConstraint("tenant_id", "sale_id", "sku"),
     Index("ix_flash_item_sku", "tenant_id", "sku"),
     root=False,
 )
@@ -221,7 +221,7 @@ customer_allowance = Table(
     Column("used", Integer, nullable=False),
     Column("usage_limit", Integer, nullable=False),
     CheckConstraint("used BETWEEN 0 AND usage_limit", name="used_within_limit"),
-    PrimaryKeyConstraint("subject_id", "customer_id"),
+    PrimaryKeyConstraint("subject_id", "customer_id", "tenant_id"),
     schema="pricing",
     info={TENANT_OWNED: True},
 )

@@ -8,7 +8,7 @@ performed_search = Table(
     "performed_search",
     metadata,
     Column("id", Uuid, primary_key=True),
-    Column("tenant_id", Uuid, nullable=False),
+    Column("tenant_id", Uuid, primary_key=True),
     Column("user_id", Uuid),
     Column("query", Text, nullable=False),
     Column("hits", Integer, nullable=False),
