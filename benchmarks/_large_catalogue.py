@@ -148,8 +148,10 @@ class LargeCatalogue:
         seller = identity(4, number % SELLERS)
         sku = f"L-{number:08d}"
         rows["catalog.product"].append(
-            (own, tenant, 1, at, at, seller, drawn["store"], drawn["leaf"].id, "active")
-            + (name, f"{drawn['leaf'].noun}-{number}", sku, text, drawn["brand"], price, CURRENCY, extra, at)
+            (
+                *(own, tenant, 1, at, at, seller, drawn["store"], drawn["leaf"].id, "active"),
+                *(name, f"{drawn['leaf'].noun}-{number}", sku, text, drawn["brand"], price, CURRENCY, extra, at),
+            )
         )
         sold = [(sku, None)]
         if number % VARIANTS_EVERY == 0:
@@ -168,8 +170,10 @@ class LargeCatalogue:
             rows["reviews.product_rating"].append((identity(7, number), tenant, 1, own, *stars))
         if number % REVIEWED_EVERY == 0:
             rows["reviews.review"].append(
-                (identity(8, number), tenant, 1, own, identity(9, number % 50_000), 1 + number % 5)
-                + (f"{1 + number % 5} of 5", text, "published", True, number % 9, 0)
+                (
+                    *(identity(8, number), tenant, 1, own, identity(9, number % 50_000), 1 + number % 5),
+                    *(f"{1 + number % 5} of 5", text, "published", True, number % 9, 0),
+                )
             )
 
     async def copy_into(self, database_url: str) -> None:

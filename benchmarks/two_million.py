@@ -20,7 +20,8 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from _figures import Figure, load as load_average, number, percentile, table
+from _figures import Figure, number, percentile, table
+from _figures import load as load_average
 from _large_catalogue import CURRENCY, STORES, LargeCatalogue, identity
 from _load import load, post
 from _shop import open_shop

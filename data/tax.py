@@ -28,8 +28,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Reads
-from data.direct import TENANT
-from data.direct import selected
+from data.direct import TENANT, selected
 from data.kernel import Choice, implements, map_aggregate, refuses, tenant_table, timestamp
 from data.paging import Listing, equals
 from data.statements import Statement

@@ -234,6 +234,8 @@ class AttributeFacet:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FacetCounts:
+    """How many products have which values; of a large result they may be `estimated` from a part of it."""
+
     categories: tuple[FacetCount, ...] = ()
     brands: tuple[FacetCount, ...] = ()
     prices: tuple[PriceBand, ...] = ()
@@ -241,6 +243,7 @@ class FacetCounts:
     in_stock: int | None = None
     out_of_stock: int | None = None
     ratings: tuple[RatingBand, ...] = ()
+    estimated: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

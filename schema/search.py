@@ -66,6 +66,9 @@ class SearchFacets:
     in_stock: int | None
     out_of_stock: int | None
     ratings: list[RatingBand]
+    estimated: bool = strawberry.field(
+        description="Whether the counts are estimated from a part of the result, as they are where it is large."
+    )
 
 
 @strawberry.type

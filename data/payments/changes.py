@@ -9,8 +9,7 @@ from sqlalchemy import Select, Text, Uuid, and_, bindparam, exists, func, insert
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from data.direct import TENANT
-from data.direct import selected
+from data.direct import TENANT, selected
 from data.kernel import implements
 from data.loading import columns_of, loaded
 from data.payments.locking import lock

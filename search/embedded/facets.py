@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -10,13 +10,13 @@ from tantivy import Occur, Query
 
 from domain.search import AttributeFacet, Facet, FacetCount, FacetCounts, PriceBand, RatingBand, SearchRequest
 from search.analysis import attribute_key
-from search.embedded.fields import SEPARATOR
+from search.embedded.fields import SAMPLE, SEPARATOR
 from search.embedded.filtering import Condition, all_but, owner_of
 from search.embedded.storage import View
 from search.settings import COMMON_ATTRIBUTES, PRICE_BOUNDS
 
 LARGE = 5_000
-"""Results above which a sample is enough to tell which attributes are common."""
+"""Results above which facets are counted in a sample: what they cost does not grow with the catalogue then."""
 
 _PRICE_RANGES = [{"from": low, "to": high} for low, high in pairwise(PRICE_BOUNDS)]
 _RATING_RANGES = [{"from": star, "to": star + 1} for star in range(1, 5)] + [{"from": 5}]
@@ -39,8 +39,10 @@ class FacetCounter:
     def count(self, total: int) -> FacetCounts:
         if not self.request.facets:
             return FacetCounts()
-        attributes = self._attributes(sampled=total > LARGE) if Facet.ATTRIBUTES in self.request.facets else []
-        return _read(self._counted(self._plain() | self._of_attributes(attributes)), attributes)
+        sampled = total > LARGE
+        attributes = self._attributes(sampled=sampled) if Facet.ATTRIBUTES in self.request.facets else []
+        counted = self._counted(self._plain() | self._of_attributes(attributes), sampled=sampled)
+        return replace(_read(counted, attributes), estimated=sampled)
 
     def _plain(self) -> Wanted:
         size = self.request.facet_values
@@ -65,21 +67,33 @@ class FacetCounter:
         """Those asked for, or the commonest; in a large result a sample tells which these are, at an eighth of the cost."""
         if self.request.facet_attributes:
             return list(dict.fromkeys(self.request.facet_attributes))
-        sample = [(Occur.Must, Query.term_query(self.view.index.schema, "sample", "1"))] if sampled else []
-        over = Query.boolean_query([*sample, *all_but(self.imposed), (Occur.Must, self.matching)])
+        over = Query.boolean_query([*self._sample(sampled), *all_but(self.imposed), (Occur.Must, self.matching)])
         counted = self.view.searcher.aggregate(over, {"names": _terms("attribute_names", COMMON_ATTRIBUTES)})
         return [str(bucket["key"]) for bucket in counted["names"]["buckets"]]
 
-    def _counted(self, wanted: Wanted) -> Counted:
+    def _sample(self, sampled: bool) -> list[tuple[Occur, Query]]:
+        return [(Occur.Must, Query.term_query(self.view.index.schema, "sample", "1"))] if sampled else []
+
+    def _counted(self, wanted: Wanted, *, sampled: bool) -> Counted:
         filtered = {owner for owner, _ in self.imposed} if self.request.widening_facets else set()
         passes: dict[str, dict[str, Aggregation]] = defaultdict(dict)
         for name, (owner, how) in wanted.items():
             passes[owner if owner in filtered else ""][name] = how
         counted: dict[str, Any] = {}
         for owner, aggregations in passes.items():
-            over = Query.boolean_query([*all_but(self.imposed, owner), (Occur.Must, self.matching)])
+            over = Query.boolean_query(
+                [*self._sample(sampled), *all_but(self.imposed, owner), (Occur.Must, self.matching)]
+            )
             counted |= self.view.searcher.aggregate(over, aggregations)
-        return counted
+        return _extrapolated(counted) if sampled else counted
+
+
+def _extrapolated(counted: Counted) -> Counted:
+    """What the whole result has, if it is like its sample."""
+    for facet in counted.values():
+        for bucket in facet.get("buckets", ()):
+            bucket["doc_count"] *= SAMPLE
+    return counted
 
 
 def _terms(field: str, size: int) -> Aggregation:

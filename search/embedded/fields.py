@@ -83,9 +83,8 @@ def _laid_out(document: SearchDocument) -> dict[str, Any]:
     attributes = {
         attribute_key(name): _storable(value) for name, value in document.attributes.items() if _is_counted(value)
     }
-    category_text = " ".join((document.category, *document.category_path, *document.categories.values()))
-    translations = " ".join(document.names.values())
-    named = f"{document.name} {document.brand} {category_text} {translations}"
+    category_text, translations = _category_text(document), " ".join(document.names.values())
+    named = _named(document)
     high, low = _halves(document.product_id)
     laid_out: dict[str, Any] = {
         "key": key_of(document.tenant_id, document.product_id),
@@ -120,6 +119,19 @@ def _laid_out(document: SearchDocument) -> dict[str, Any]:
     if document.rating is not None:
         laid_out["rating"] = float(document.rating)
     return laid_out
+
+
+def named_words(source: bytes) -> set[str]:
+    """The words in a stored document's names, brand and categories."""
+    return set(words(_named(from_source(source))))
+
+
+def _category_text(document: SearchDocument) -> str:
+    return " ".join((document.category, *document.category_path, *document.categories.values()))
+
+
+def _named(document: SearchDocument) -> str:
+    return f"{document.name} {document.brand} {_category_text(document)} {' '.join(document.names.values())}"
 
 
 def product_id_of(high: int, low: int) -> UUID:

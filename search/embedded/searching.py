@@ -30,6 +30,9 @@ from search.embedded.storage import View
 from search.embedded.vocabulary import Vocabulary
 from search.interpretation import MOST_WORDS, Concept, Interpretation, interpret
 
+PLENTY = 100
+"""Where so many products have every word in their names, those that match in some other way are left out: nobody would see them."""
+
 ENOUGH = 10
 """Products that match every word must be this many before products that match only some are left out."""
 
@@ -128,7 +131,15 @@ class Searching:
         meaning = interpret(request.query, self._view.settings)
         if not meaning.concepts:
             return self._page(request, imposed, Query.all_query())
+        found = self._page(request, imposed, self._ranking.plainly(meaning))
+        if found.total >= PLENTY:
+            return found
+        typed = meaning
         meaning, corrected = Spelling(self._vocabulary(request.tenant_id), self._view.settings).checked(meaning)
+        if meaning.typed != typed.typed:
+            found = self._page(request, imposed, self._ranking.plainly(meaning))
+            if found.total >= PLENTY:
+                return replace(found, corrected=corrected)
         found = self._page(request, imposed, self._ranking.all_of(meaning))
         for fewest, share in ((ENOUGH, self._ranking.tuning.relaxed_share), (1, 0.0)):
             if found.total < fewest and len(meaning.concepts) > 1:

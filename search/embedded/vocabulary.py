@@ -8,11 +8,15 @@ from tantivy import Occur, Query
 
 from domain.search import SearchSettings
 from domain.transliteration import has_cyrillic, to_latin
+from search.embedded.fields import named_words
 from search.embedded.ranking import Ranking
 from search.interpretation import synonyms_of
 
 ENOUGH = 3
 """A word in more names, brands or categories than this is a word; only rarer ones are looked at closely."""
+
+_LOOKED_AT, _ROUNDS = 30, 4
+"""Products looked at per correction, and how often others are looked at because all of these had the same words."""
 
 _CANDIDATES = 500
 """Words looked at per correction: those of the products that hold something similar, commonest first."""
@@ -47,14 +51,14 @@ class Vocabulary:
         allowed = allowed_typos(word, settings)
         if not allowed:
             return []
-        counts = dict.fromkeys(synonyms_of(settings.synonyms).words, 0) | self._similar(word, allowed)
-        near = [
-            Correction(each, distance, count)
-            for each, count in counts.items()
-            if 0 < (distance := edit_distance(word, each, allowed)) <= allowed
-        ]
-        near.sort(key=lambda each: (each.distance, -each.count, each.word))
-        return [each for each in near if each.distance == near[0].distance][:most]
+        known = synonyms_of(settings.synonyms).words
+        for distance in range(1, allowed + 1):
+            similar = self._similar(word, distance)
+            near = {each for each in known | similar if edit_distance(word, each, distance) == distance}
+            if near:
+                counted = [Correction(each, distance, self._named(each) if each in similar else 0) for each in near]
+                return sorted(counted, key=lambda each: (-each.count, each.word))[:most]
+        return []
 
     def completions(self, prefix: str, within: Query, most: int) -> list[tuple[str, int]]:
         """Words that begin like this in products `within`, with how many products have them."""
@@ -75,10 +79,25 @@ class Vocabulary:
         return list(self._common(query))[:most]
 
     def _named(self, word: str) -> int:
+        """How many products have the word in name, brand or category."""
+        if not self.searcher.doc_freq("words", word):
+            return 0
         return count_of(self.searcher, self._only(self.ranking.term("words", word)))
 
-    def _similar(self, word: str, allowed: int) -> dict[str, int]:
-        return self._common(Query.fuzzy_term_query(self.ranking.schema, "words", word, distance=allowed))
+    def _similar(self, word: str, distance: int) -> set[str]:
+        """The words that are spelled like this, read off some of the products that have one; then off those that have another."""
+        fuzzy = Query.fuzzy_term_query(self.ranking.schema, "words", word, distance=distance)
+        found: set[str] = set()
+        for _ in range(_ROUNDS):
+            others = [(Occur.MustNot, self.ranking.term("words", each)) for each in found]
+            query = Query.boolean_query([(Occur.Must, self._only(fuzzy)), *others])
+            hits = self.searcher.search(query, _LOOKED_AT, count=False).hits
+            seen = {each for _, address in hits for each in named_words(self.searcher.doc(address)["source"][0])}
+            fresh = {each for each in seen - found if edit_distance(word, each, distance) <= distance}
+            found |= fresh
+            if len(hits) < _LOOKED_AT or not fresh:
+                break
+        return found
 
     def _common(self, query: Query) -> dict[str, int]:
         counted = self.searcher.aggregate(
