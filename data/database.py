@@ -43,6 +43,22 @@ async def _initialise(connection: asyncpg.Connection) -> None:
     await connection.set_type_codec("jsonb", schema="pg_catalog", encoder=_dumps, decoder=orjson.loads)
 
 
+async def connected(url: str, name: str = "agora reads") -> asyncpg.Connection:
+    """Make a connection that reads as the application does.
+
+    Raises: asyncpg.PostgresError, OSError.
+    """
+    connection = await asyncpg.connect(
+        asyncpg_url(url), record_class=Row, statement_cache_size=512, server_settings={"application_name": name}
+    )
+    try:
+        await _initialise(connection)
+    except BaseException:
+        connection.terminate()
+        raise
+    return connection
+
+
 class RecordingSession(Session):
     """A session that holds on to every aggregate it writes: flushed objects are forgotten otherwise, events and all.
 
@@ -199,13 +215,7 @@ class Database:
         return self
 
     async def _connect(self) -> asyncpg.Connection:
-        connection = await asyncpg.connect(asyncpg_url(self.url), record_class=Row, statement_cache_size=512)
-        try:
-            await _initialise(connection)
-        except BaseException:
-            connection.terminate()
-            raise
-        return connection
+        return await connected(self.url)
 
     async def __aexit__(self, *_: object) -> None:
         if self._snapshots is not None:

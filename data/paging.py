@@ -28,7 +28,7 @@ from domain.paging import Page, PageRequest, decode_cursor
 Order = ColumnElement[Any]
 SHAPES_KEPT = 128
 
-_size: Any = bindparam("page_size", type_=Integer)
+PAGE_SIZE: Any = bindparam("page_size", type_=Integer)
 
 
 class Listing:
@@ -128,7 +128,7 @@ class Listing:
     ) -> Statement:
         order = self.orders[sort]
         rows = order.beyond(self.select(names), after=after, before=before)
-        return Statement(rows.order_by(*order.directed(backward=backward)).limit(_size))
+        return Statement(rows.order_by(*order.directed(backward=backward)).limit(PAGE_SIZE))
 
     def _count_statement(self, names: tuple[str, ...], below: bool) -> Statement:
         rows = self.select(names)
@@ -141,7 +141,9 @@ class Listing:
         position = func.row_number().over(partition_by=self._parent, order_by=order.directed())
         ranked = rows.add_columns(position.label("page_position"), self._parent.label("page_parent")).subquery()
         return Statement(
-            select(ranked).where(ranked.c.page_position <= _size).order_by(ranked.c.page_parent, ranked.c.page_position)
+            select(ranked)
+            .where(ranked.c.page_position <= PAGE_SIZE)
+            .order_by(ranked.c.page_parent, ranked.c.page_position)
         )
 
 

@@ -39,6 +39,7 @@ from schema.supergraph.reading import reads_items
 
 T = TypeVar("T")
 VISIBILITY = "visibility"
+STALE_OK = "stale_ok"
 FEDERATION = "2.9"
 
 
@@ -146,9 +147,18 @@ def computed(function: Callable[..., Any], returns: Any, **options: Any) -> Any:
 
 
 def query(
-    function: Callable[..., Any], returns: Any, *, who: Visibility, weight: int | None = None, **options: Any
+    function: Callable[..., Any],
+    returns: Any,
+    *,
+    who: Visibility,
+    weight: int | None = None,
+    stale_ok: bool = False,
+    **options: Any,
 ) -> Any:
-    """Declare a root field of Query over a resolver `(context, **arguments)`; `weight` is its static cost."""
+    """Declare a root field of Query over a resolver `(context, **arguments)`; `weight` is its static cost.
+
+    With `stale_ok` it may be answered, with all below it, from a replica that is seconds behind.
+    """
     options = _priced(function, options, weight)
     expanded = _expanded(function, fixed=1)
     parameters = _arguments(expanded, fixed=1)
@@ -158,7 +168,7 @@ def query(
         return await expanded(info.context, **arguments)
 
     _sign(resolve, parameters, returns)
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who, STALE_OK: stale_ok}, **options)
 
 
 def subscription(function: Callable[..., Any], returns: Any, *, who: Visibility, **options: Any) -> Any:

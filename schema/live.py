@@ -297,7 +297,7 @@ class LiveReactionTotals:
 @strawberry.type
 class Query:
     live_session = query(resolvers.live_session, LiveSession | None, who=PUBLIC)
-    live_sessions = query(resolvers.live_sessions, connection(LiveSession), who=PUBLIC)
+    live_sessions = query(resolvers.live_sessions, connection(LiveSession), who=PUBLIC, stale_ok=True)
     live_chat = query(resolvers.live_chat, connection(LiveChatMessage), who=PUBLIC)
     live_session_report = query(resolvers.live_session_report, LiveSessionReport, who=HOST)
     studios = query(resolvers.studios, connection(Studio), who=HOST)

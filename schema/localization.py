@@ -153,7 +153,7 @@ class MissingTranslation:
 
 @strawberry.type
 class Query:
-    supported_languages = query(resolvers.supported_languages, list[SupportedLanguage], who=PUBLIC)
+    supported_languages = query(resolvers.supported_languages, list[SupportedLanguage], who=PUBLIC, stale_ok=True)
     translations = query(resolvers.translations, list[Translation], who=WRITE)
     translation_overrides = query(resolvers.translation_overrides, list[TranslationOverride], who=WRITE)
     missing_translations = query(resolvers.missing_translations, connection(MissingTranslation), who=WRITE)

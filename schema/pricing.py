@@ -328,9 +328,9 @@ class ProductVariant:
 class Query:
     price_quote = query(resolvers.price_quote, PriceQuote, who=PUBLIC)
     validate_discount_code = query(resolvers.validate_discount_code, DiscountCodeVerdict, who=PUBLIC)
-    promotion = query(resolvers.promotion, Promotion | None, who=PUBLIC)
-    promotions = query(resolvers.promotions, connection(Promotion), who=PUBLIC)
-    bundle_deals = query(resolvers.bundle_deals, connection(Promotion), who=PUBLIC)
+    promotion = query(resolvers.promotion, Promotion | None, who=PUBLIC, stale_ok=True)
+    promotions = query(resolvers.promotions, connection(Promotion), who=PUBLIC, stale_ok=True)
+    bundle_deals = query(resolvers.bundle_deals, connection(Promotion), who=PUBLIC, stale_ok=True)
     flash_sale = query(resolvers.flash_sale, FlashSale | None, who=PUBLIC)
     flash_sales = query(resolvers.flash_sales, connection(FlashSale), who=PUBLIC)
     loyalty_program = query(resolvers.loyalty_program, LoyaltyProgram | None, who=PUBLIC)
@@ -341,7 +341,7 @@ class Query:
     pricing_rules = query(resolvers.pricing_rules, connection(PricingRule), who=READ)
     price_lists = query(resolvers.price_lists, connection(PriceList), who=READ)
     price_history = query(resolvers.price_history, connection(PriceHistoryEntry), who=READ)
-    exchange_rates = query(resolvers.exchange_rates, list[ExchangeRate], who=PUBLIC)
+    exchange_rates = query(resolvers.exchange_rates, list[ExchangeRate], who=PUBLIC, stale_ok=True)
 
 
 _STATES = [InvalidStateTransition]

@@ -128,10 +128,10 @@ class AcceptedJob:
 
 @strawberry.type
 class Query:
-    search_products = query(resolvers.search_products, SearchResult, who=PUBLIC, weight=20)
-    autocomplete = query(resolvers.autocomplete, list[Completion], who=PUBLIC)
-    search_suggestions = query(resolvers.search_suggestions, SearchSuggestions, who=PUBLIC)
-    trending_searches = query(resolvers.trending_searches, list[TrendingSearch], who=PUBLIC)
+    search_products = query(resolvers.search_products, SearchResult, who=PUBLIC, stale_ok=True, weight=20)
+    autocomplete = query(resolvers.autocomplete, list[Completion], who=PUBLIC, stale_ok=True)
+    search_suggestions = query(resolvers.search_suggestions, SearchSuggestions, who=PUBLIC, stale_ok=True)
+    trending_searches = query(resolvers.trending_searches, list[TrendingSearch], who=PUBLIC, stale_ok=True)
     search_index_status = query(resolvers.search_index_status, SearchIndexStatus, who=MANAGE)
 
 

@@ -130,7 +130,7 @@ class Query:
     own_tax_rates = query(resolvers.own_tax_rates, connection(TaxRate), who=MANAGE)
     calculate_tax = query(resolvers.calculate_tax, TaxQuote, who=PUBLIC, weight=5)
     tax_number = query(resolvers.tax_number, TaxNumberCheck, who=PUBLIC)
-    holidays = query(resolvers.holidays, list[Holiday], who=PUBLIC)
+    holidays = query(resolvers.holidays, list[Holiday], who=PUBLIC, stale_ok=True)
     next_business_day = query(
         resolvers.next_business_day,
         date,

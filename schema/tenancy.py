@@ -179,13 +179,13 @@ class Query:
     tenant = query(resolvers.tenant, Tenant | None, who=PUBLIC)
     tenants = query(resolvers.tenants, connection(Tenant), who=PLATFORM)
     tenant_hierarchy = query(resolvers.tenant_hierarchy, Tenant | None, who=READ)
-    store = query(resolvers.store, Store | None, who=PUBLIC)
-    stores = query(resolvers.stores, connection(Store), who=PUBLIC)
-    nearby_stores = query(resolvers.nearby_stores, list[NearbyStore], who=PUBLIC)
+    store = query(resolvers.store, Store | None, who=PUBLIC, stale_ok=True)
+    stores = query(resolvers.stores, connection(Store), who=PUBLIC, stale_ok=True)
+    nearby_stores = query(resolvers.nearby_stores, list[NearbyStore], who=PUBLIC, stale_ok=True)
     expiring_licences = query(resolvers.expiring_licences, connection(Store), who=READ)
     store_settings = query(resolvers.store_settings, list[StoreSetting], who=READ)
     store_compliance = query(resolvers.store_compliance, list[StoreCompliance], who=READ)
-    provinces = query(resolvers.provinces, list[Province], who=PUBLIC)
+    provinces = query(resolvers.provinces, list[Province], who=PUBLIC, stale_ok=True)
 
 
 @strawberry.type

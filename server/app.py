@@ -29,7 +29,7 @@ from server.edge.settings import EdgeSettings, SocketLimits
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
 from server.examples import EXAMPLES
 from server.feeds import GraphExecutor
-from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
+from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher, replicas_check
 from server.live import PATH as STREAM_HOOK_PATH
 from server.live import stream_hook
 from server.metrics import METRICS, MetricsMiddleware, metrics_route
@@ -148,6 +148,7 @@ class Parts:
                     "database": database_check(services.database),
                     "bus": bus_check(services.database, bus),
                     "search": _search_check(services.search),
+                    **({"replicas": replicas_check(services.replicas)} if services.replicas is not None else {}),
                 }
             )
             services.by_port[HealthReads] = LiveHealth(health, services.database, bus)
@@ -155,8 +156,9 @@ class Parts:
             app.router.routes.append(webhook_route(services.webhooks, handle))
             if services.endpoints is not None:
                 app.router.routes.append(endpoint_route(services.endpoints, handle))
+            refresh = refresher(services.database, bus, replicas=services.replicas)
             # They need what was opened just now; the router takes routes at any time before it serves.
-            app.router.routes += [*health.routes(), metrics_route(refresher(services.database, bus), METRICS)]
+            app.router.routes += [*health.routes(), metrics_route(refresh, METRICS)]
             self._sessions.services = services
             yield
             self._sessions.services = None

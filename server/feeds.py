@@ -28,6 +28,7 @@ from graphql import (
 )
 from graphql.execution import map_source_to_response_event
 
+from data.replicas import LaggingReads
 from domain.kernel import DomainError
 from domain.topics import FellBehind, TopicEvent, TopicHub, sequence_of
 from resolvers.following import BATCH_EVENTS, QUEUE_EVENTS, FeedStream, past, present
@@ -286,6 +287,16 @@ class GraphExecutor(StrawberryExecutor):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._groups = Groups()
+
+    async def execute(self, operation: Operation, context: Context) -> Result:
+        """Run a query or a mutation; a query whose replica was lost meanwhile is run again, as a whole, on the primary."""
+        result = await super().execute(operation, context)
+        if isinstance(context.reads, LaggingReads) and context.reads.lost:
+            METRICS.reads.labels("primary", "replica lost").inc()
+            await context.reads.return_to_primary()
+            await context.forget()
+            result = await super().execute(operation, context)
+        return result
 
     async def subscribe(
         self, operation: Operation, context: Context, sink: Sink | None = None

@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from data.bus import RedisBus
 from data.database import Database
+from data.replicas import Replicas
 from domain.platform import ConsumerBacklog, PartHealth, PlatformReads, SystemHealth
 from server.metrics import METRICS, Metrics
 
@@ -104,6 +105,18 @@ def database_check(database: Database) -> Check:
     return check
 
 
+def replicas_check(replicas: Replicas) -> Check:
+    """Ask how far the replicas are behind; without one that is near enough the primary does their work."""
+
+    async def check() -> Mapping[str, Any] | Unwell:
+        left_out = [each.name for each in replicas.all if each.lag_seconds > replicas.limit_seconds]
+        if left_out:
+            return Unwell(f"too far behind, or lost: {', '.join(left_out)}")
+        return {"replicas": len(replicas.all), "lag_seconds": round(max(each.lag_seconds for each in replicas.all), 3)}
+
+    return check
+
+
 def bus_check(database: Database, bus: RedisBus, lag_seconds: float = LAG_SECONDS) -> Check:
     """Ask whether events get from the log to the bus, and how far the consumers are behind."""
 
@@ -178,10 +191,14 @@ def _part(name: str, found: dict[str, Any]) -> PartHealth:
     )
 
 
-def refresher(database: Database, bus: RedisBus, metrics: Metrics = METRICS) -> Callable[[], Awaitable[None]]:
-    """Give what brings the gauges of bus and dead letters up to date before they are shown."""
+def refresher(
+    database: Database, bus: RedisBus, metrics: Metrics = METRICS, replicas: Replicas | None = None
+) -> Callable[[], Awaitable[None]]:
+    """Give what brings the gauges of bus, replicas and dead letters up to date before they are shown."""
 
     async def refresh() -> None:
+        for each in replicas.all if replicas is not None else ():
+            metrics.replica_lag.labels(each.name).set(each.lag_seconds)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
                 metrics.relay_lag.set(await outbox_lag(database))

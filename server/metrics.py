@@ -61,6 +61,10 @@ class Metrics:
         self.topic_lag = Histogram(
             "agora_topic_lag_seconds", "Age of a durable event when its followers heard it.", buckets=FAST, registry=own
         )
+        self.reads = Counter(
+            "agora_lagging_reads_total", "Operations that tolerate lag.", ["place", "reason"], registry=own
+        )
+        self.replica_lag = Gauge("agora_replica_lag_seconds", "How far a replica is behind.", ["replica"], registry=own)
         self.dead_letters = Gauge("agora_dead_letters", "Events that were given up.", registry=own)
 
     def relayed(self, progress: Progress) -> None:
@@ -81,6 +85,10 @@ class Metrics:
     def heard(self, age_seconds: float) -> None:
         """Note how old an event was when its followers heard of it: what holds back those who publish shows here."""
         self.topic_lag.observe(max(age_seconds, 0.0))
+
+    def read_at(self, place: str, reason: str) -> None:
+        """Count an operation that tolerates lag, by where it reads and why there."""
+        self.reads.labels(place, reason).inc()
 
     def backlogs(self, backlogs: list[Backlog]) -> None:
         """Set how far the consumers are behind."""

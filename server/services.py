@@ -7,6 +7,8 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from redis.asyncio import Redis
+
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
 from data.bus import channel_of, connect
 from data.database import Database
@@ -19,6 +21,7 @@ from data.inventory import GroupedStockDesk
 from data.live import SqlRoomBooks
 from data.objects import ObStore
 from data.passwords import Argon2Hasher
+from data.replicas import Marks, Replicas
 from data.sagas import SagaHolds
 from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
@@ -73,6 +76,7 @@ from subscriptions.positions import RedisPositions, WatchedSignals
 from subscriptions.presence import RedisPresence
 
 AUDIENCE = "agora"
+MARK_MARGIN_SECONDS = 5.0
 TOLD_SECONDS = 0.3
 """As with other providers, what the sandbox has answered it tells again when the answer has been dealt with."""
 
@@ -90,6 +94,7 @@ class Services:
     webhooks: Sequence[WebhookReceiver] = ()
     endpoints: Endpoints | None = None
     by_port: dict[type, Any] = field(default_factory=dict)
+    replicas: Replicas | None = None
 
 
 class Rebuild:
@@ -159,6 +164,7 @@ async def open_services(
         hasher = Argon2Hasher()
         stack.callback(hasher.close)
         by_port: dict[type, Any] = {}
+        replicas: Replicas | None = None
         platform = SqlPlatform(database, by_port)
         by_port |= {
             SearchEngine: search,
@@ -190,6 +196,8 @@ async def open_services(
         }
         if settings.redis_url:
             redis, space = await stack.enter_async_context(connect(settings.redis_url)), settings.redis_namespace
+            if settings.replica_urls:
+                replicas = await stack.enter_async_context(_replicas(settings, database, redis))
             hub = await stack.enter_async_context(
                 RedisHub(redis, SqlTopicLog(database), channel_of(space), space, observe=METRICS.heard)
             )
@@ -226,7 +234,22 @@ async def open_services(
             webhooks=payments.receivers,
             endpoints=payments.endpoints,
             by_port=by_port,
+            replicas=replicas,
         )
+
+
+def _replicas(settings: Settings, database: Database, redis: Redis) -> Replicas:
+    limit_seconds = settings.replica_lag_seconds
+    # A replica that is behind by more than the limit is not asked at all, so that older changes need no mark.
+    marks = Marks(redis, settings.redis_namespace, seconds=limit_seconds * 2 + MARK_MARGIN_SECONDS)
+    return Replicas(
+        database,
+        settings.replica_urls,
+        marks,
+        pool=settings.read_pool,
+        limit_seconds=limit_seconds,
+        observe=METRICS.read_at,
+    )
 
 
 def _streaming(settings: Settings, database: Database) -> EmbeddedStreaming:

@@ -4,15 +4,19 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from graphql import OperationType
 from starlette.requests import HTTPConnection
 
+from data.database import Reads
 from domain.kernel import NOBODY, Principal, Transactions
 from resolvers.kernel import Context
 from server.edge.executor import Bucket, Operation
 from server.edge.socket_limits import ADDRESS
 from server.services import Services
 from server.settings import Settings
+from server.staleness import tolerates_lag
 from server.tenant import HEADER, ResolvedTenant
 from server.tokens import VerifiedToken
 
@@ -42,10 +46,10 @@ class GraphSession:
         return self.token.expires_at if self.token else None
 
     @asynccontextmanager
-    async def context(self, _operation: Operation, correlation_id: str) -> AsyncIterator[Context]:
+    async def context(self, operation: Operation, correlation_id: str) -> AsyncIterator[Context]:
         """Open an operation's context, and end its snapshot afterwards, whatever happened."""
         tenant_id = self.tenant.id if self.tenant else None
-        reads = self.services.database.reads(tenant_id)
+        reads = await self._reads(operation, tenant_id)
         try:
             yield Context(
                 reads=reads,
@@ -63,6 +67,14 @@ class GraphSession:
             )
         finally:
             await reads.end()
+            if self.services.replicas is not None and operation.kind is OperationType.MUTATION:
+                # Before the answer goes out: whoever has it may ask at once, anywhere, and must see what he did.
+                await self.services.replicas.changed(self.principal)
+
+    async def _reads(self, operation: Operation, tenant_id: UUID | None) -> Reads:
+        if self.services.replicas is not None and tolerates_lag(operation):
+            return await self.services.replicas.reads(tenant_id, self.principal)
+        return self.services.database.reads(tenant_id)
 
     @asynccontextmanager
     async def _as_nobody(self) -> AsyncIterator[Context]:

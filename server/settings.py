@@ -61,6 +61,10 @@ class Settings(BaseSettings):
         repr=False,
         description="PostgreSQL 16 or newer",
     )
+    replica_urls: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), repr=False, description="PostgreSQL servers that follow it, for reads that tolerate lag, comma-separated"
+    )
+    replica_lag_seconds: PositiveFloat = Field(5.0, description="a replica further behind is not asked")
     redis_url: str = Field(
         "", validation_alias=AliasChoices("REDIS_URL", "AGORA_REDIS_URL"), repr=False, description="Redis or Valkey"
     )
@@ -138,7 +142,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {MINIMUM_SECRET_LENGTH} characters")
         return key
 
-    @field_validator("allowed_origins", "stripe_webhook_secrets", "bounce_secrets", mode="before")
+    @field_validator("allowed_origins", "replica_urls", "stripe_webhook_secrets", "bounce_secrets", mode="before")
     @classmethod
     def _separated(cls, origins: Any) -> Any:
         return (

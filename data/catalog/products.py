@@ -32,7 +32,7 @@ from data.catalog.tables import (
 )
 from data.database import Reads
 from data.kernel import implements
-from data.paging import Listing, Order, equals, first_page
+from data.paging import PAGE_SIZE, Listing, Order, equals, first_page
 from data.statements import Statement
 from domain.catalog.ports import Viewer
 from domain.catalog.reads import ProductFilter, ProductReads, ProductSort
@@ -100,6 +100,28 @@ def _eyes(viewer: Viewer) -> dict[str, Any]:
     return {"sees_all": viewer.sees_all, "seller_id": viewer.seller_id}
 
 
+class _Branches(Listing):
+    """A list that can be asked for below a category: so many of each category of the branch are read in order, and the first of all shown.
+
+    However large the branch and the catalogue, an index has them in that order.
+    """
+
+    def _page_statement(
+        self, names: tuple[str, ...], sort: Any, after: bool, before: bool, backward: bool
+    ) -> Statement:
+        top = next((name for name in ("in_category", "category_id") if name in names), None)
+        if top is None:
+            return super()._page_statement(names, sort, after, before, backward)
+        order = self.orders[sort]
+        path = select(category.c.path).where(category.c.id == bindparam(top, type_=Uuid)).scalar_subquery()
+        branch = select(category.c.id).where(below(category.c.path, path)).subquery("branch")
+        goods = self.select(name for name in names if name != top).where(product.c.category_id == branch.c.id)
+        ordered = order.beyond(goods, after=after, before=before).order_by(*order.directed(backward=backward))
+        found = ordered.limit(PAGE_SIZE).lateral("found")
+        rows = select(found).select_from(branch.join(found, true()))
+        return Statement(rows.order_by(*order.directed(backward=backward, columns=found.c)).limit(PAGE_SIZE))
+
+
 def _in_category(category_id: Any) -> ColumnElement[bool]:
     return _in_branch(select(category.c.path).where(category.c.id == category_id).scalar_subquery())
 
@@ -113,7 +135,7 @@ def _in_branch(path: Any, *outer: Any) -> ColumnElement[bool]:
 _currency = product.c.currency == bindparam("currency")
 # A range instead of LIKE: row-level security keeps LIKE from using an index.
 _prefix = func.left(func.lower(bindparam("name_prefix", type_=Text)), 100)
-_PRODUCTS = Listing(
+_PRODUCTS = _Branches(
     select(product).where(_LIVE),
     _ORDERS,
     by_the_public=_ACTIVE,

@@ -143,6 +143,7 @@ product = tenant_table(
     Index("ux_product_sku", "tenant_id", "sku", unique=True, postgresql_where=LIVE),
     Index("ux_product_slug", "tenant_id", "slug", unique=True, postgresql_where=LIVE),
     Index("ix_product_category_id", "tenant_id", "category_id", "id", postgresql_where=SHOWN),
+    Index("ix_product_category_id_price_key", "tenant_id", "category_id", "price_key", "id", postgresql_where=SHOWN),
     Index("ix_product_seller_id", "tenant_id", "seller_id", "id"),
     Index("ix_product_updated_at", "tenant_id", "updated_at"),
     Index("ix_product_brand", "tenant_id", "brand", "id", postgresql_where=LIVE),

@@ -52,19 +52,23 @@ def _category(resolver: Any) -> Any:
 
 @strawberry.type
 class Query:
-    product = query(resolvers.product, Product | None, who=PUBLIC)
-    products = query(resolvers.products, connection(Product), who=PUBLIC)
-    product_variants = query(resolvers.product_variants, list[ProductVariant], who=PUBLIC)
+    product = query(resolvers.product, Product | None, who=PUBLIC, stale_ok=True)
+    products = query(resolvers.products, connection(Product), who=PUBLIC, stale_ok=True)
+    product_variants = query(resolvers.product_variants, list[ProductVariant], who=PUBLIC, stale_ok=True)
     product_versions = query(resolvers.product_versions, connection(ProductVersion), who=WRITE)
-    category = query(resolvers.category, Category | None, who=PUBLIC)
-    categories = query(resolvers.categories, list[Category], who=PUBLIC)
+    category = query(resolvers.category, Category | None, who=PUBLIC, stale_ok=True)
+    categories = query(resolvers.categories, list[Category], who=PUBLIC, stale_ok=True)
     category_tree = query(
-        resolvers.category_tree, list[Category], who=PUBLIC, description="All categories, each before those below it."
+        resolvers.category_tree,
+        list[Category],
+        who=PUBLIC,
+        stale_ok=True,
+        description="All categories, each before those below it.",
     )
-    regulated_products = query(resolvers.regulated_products, connection(Product), who=PUBLIC)
-    regulated_product = query(resolvers.regulated_product, Product | None, who=PUBLIC)
-    accessories = query(resolvers.accessories, connection(Product), who=PUBLIC)
-    accessory = query(resolvers.accessory, Product | None, who=PUBLIC)
+    regulated_products = query(resolvers.regulated_products, connection(Product), who=PUBLIC, stale_ok=True)
+    regulated_product = query(resolvers.regulated_product, Product | None, who=PUBLIC, stale_ok=True)
+    accessories = query(resolvers.accessories, connection(Product), who=PUBLIC, stale_ok=True)
+    accessory = query(resolvers.accessory, Product | None, who=PUBLIC, stale_ok=True)
     catalog_policy = query(resolvers.catalog_policy, CatalogPolicy, who=WRITE)
 
 

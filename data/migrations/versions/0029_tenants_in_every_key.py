@@ -54,6 +54,14 @@ def upgrade() -> None:
         "EXCLUDE USING btree (tenant_id WITH =, user_id WITH =, address_type WITH =) WHERE (is_default) "
         "DEFERRABLE INITIALLY DEFERRED"
     )
+    # The dearest and the cheapest of a category, however many it has.
+    op.create_index(
+        "ix_product_category_id_price_key",
+        "product",
+        ["tenant_id", "category_id", "price_key", "id"],
+        schema="catalog",
+        postgresql_where=text("deleted_at IS NULL AND state = 'active'"),
+    )
 
 
 def _widen(
