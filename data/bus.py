@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import orjson
-from redis.asyncio import Redis
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ResponseError
 
 from domain.kernel import Envelope
@@ -34,14 +34,25 @@ for i = 5, #ARGV, 4 do
   end
 end
 redis.call('SET', KEYS[1], ARGV[2])
-redis.call('PUBLISH', ARGV[3], ARGV[4])
+redis.call('SPUBLISH', ARGV[3], ARGV[4])
 return false
 """
 
 
+CLUSTER = "+cluster"
+
+
 def connect(url: str) -> Redis:
-    """Make a Redis client that gives up on a silent server; the limit is longer than any blocking read."""
-    return Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10, health_check_interval=30)
+    """Make a Redis client that gives up on a silent server; the limit is longer than any blocking read.
+
+    `redis+cluster://` names one node of a cluster, which tells of the others.
+    """
+    if CLUSTER not in url.partition("://")[0]:
+        return Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10, health_check_interval=30)
+    single = url.replace(CLUSTER, "", 1)
+    cluster = RedisCluster.from_url(single, socket_connect_timeout=5, socket_timeout=10, health_check_interval=30)
+    # It takes the same commands, and has no class in common with the other.
+    return cast("Redis", cluster)
 
 
 class Published(NamedTuple):

@@ -8,11 +8,12 @@ from uuid import UUID
 
 import asyncpg
 import orjson
-from sqlalchemy import Executable, event, inspect, select
+from sqlalchemy import Executable, Uuid, bindparam, event, inspect, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
-from sqlalchemy.orm import Session
+from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
+from data.bounding import BOUND, bounded
 from data.direct import TENANT, begin
 from data.kernel import PORTS, unstorable
 from data.snapshots import Snapshots
@@ -74,6 +75,23 @@ class RecordingSession(Session):
         locked = options.get("with_for_update")
         wanted = select(entity).filter_by(id=ident)
         return self.scalars(wanted.with_for_update() if locked else wanted).one_or_none()
+
+
+@event.listens_for(RecordingSession, "do_orm_execute")
+def _bind_to_tenant(execution: ORMExecuteState) -> None:
+    tenant_id = execution.session.info.get(TENANT)
+    if tenant_id is None or execution.is_column_load:
+        return
+    statement: Any = execution.statement
+    if execution.all_mappers:
+        for mapper in execution.all_mappers:
+            kind: Any = mapper.class_
+            if TENANT not in mapper.columns:
+                continue
+            statement = statement.options(with_loader_criteria(kind, kind.tenant_id == tenant_id, include_aliases=True))
+    elif execution.is_select or execution.is_update or execution.is_delete:
+        statement = bounded(statement, bindparam(BOUND, tenant_id, type_=Uuid))
+    execution.statement = statement
 
 
 @event.listens_for(RecordingSession, "before_flush")

@@ -95,7 +95,7 @@ def _insert(session: AsyncSession, table: Table, names: tuple[str, ...], rows: S
 def _update(session: AsyncSession, table: Table, changed: Any, values: Values) -> None:
     known = inspect(changed).committed_state.get("version", changed.version)
     new = given(session, table, values).values()
-    later(session, _updating(table, tuple(values)), changed.id, known, *new, must_hit=True)
+    later(session, _updating(table, tuple(values)), changed.id, known, changed.tenant_id, *new, must_hit=True)
 
 
 @lru_cache(_SHAPES_KEPT)
@@ -108,9 +108,9 @@ def _inserting(table: Table, names: tuple[str, ...], rows: int) -> str:
 
 @lru_cache(_SHAPES_KEPT)
 def _updating(table: Table, names: tuple[str, ...]) -> str:
-    new = [f'"{name}" = ${place}' for place, name in enumerate(names, start=3)]
+    new = [f'"{name}" = ${place}' for place, name in enumerate(names, start=4)]
     moment = ["updated_at = now()"] if "updated_at" in table.c else []
-    return f"UPDATE {_quoted(table)} SET {', '.join([*new, *moment])} WHERE id = $1 AND version = $2"  # noqa: S608 — see above.
+    return f"UPDATE {_quoted(table)} SET {', '.join([*new, *moment])} WHERE id = $1 AND version = $2 AND tenant_id = $3"  # noqa: S608 — see above.
 
 
 def _quoted(table: Table) -> str:

@@ -17,7 +17,7 @@ PREFIX = "AGORA_"
 MINIMUM_SECRET_LENGTH = 32
 SCHEMES = {
     "database_url": ("postgresql", "postgres", "postgresql+asyncpg"),
-    "redis_url": ("redis", "rediss", "unix"),
+    "redis_url": ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster"),
     "meilisearch_url": ("http", "https"),
     "smtp_url": ("smtp", "smtps"),
 }
@@ -66,7 +66,7 @@ class Settings(BaseSettings):
     )
     replica_lag_seconds: PositiveFloat = Field(5.0, description="a replica further behind is not asked")
     redis_url: str = Field(
-        "", validation_alias=AliasChoices("REDIS_URL", "AGORA_REDIS_URL"), repr=False, description="Redis or Valkey"
+        "", validation_alias=AliasChoices("REDIS_URL", "AGORA_REDIS_URL"), repr=False, description="Redis or Valkey; redis+cluster:// for a cluster"
     )
     redis_namespace: str = Field("agora", pattern=r"^[a-z0-9_-]+$", description="what keys in Redis begin with")
     meilisearch_url: str = Field("", description="Meilisearch; empty: the embedded index in the home folder")

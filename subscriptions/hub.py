@@ -16,6 +16,7 @@ import orjson
 import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.asyncio.cluster import ClusterPubSub
 from redis.exceptions import RedisError
 
 from domain.topics import Follower, TopicEvent, TopicLog
@@ -84,7 +85,7 @@ class RedisHub:
     async def send(self, tenant_id: UUID, topic: str, data: Any) -> None:
         """Tell whoever follows a topic at this moment; while Redis is away that is nobody."""
         with suppress(RedisError, OSError):
-            await self._redis.publish(self._signal_channel((tenant_id, topic)), orjson.dumps(data, default=str))
+            await self._redis.spublish(self._signal_channel((tenant_id, topic)), orjson.dumps(data, default=str))
 
     async def follow(
         self, tenant_id: UUID, follower: Follower, topics: Sequence[str], signals: Sequence[str] = ()
@@ -124,7 +125,7 @@ class RedisHub:
         if fresh and self._ear is not None:
             # The listener asks for all of them anyway when the server is back.
             with suppress(RedisError, OSError):
-                await self._ear.subscribe(*fresh)
+                await self._ear.ssubscribe(*fresh)
         with suppress(TimeoutError):
             async with asyncio.timeout(ACKNOWLEDGED_SECONDS):
                 for channel in wanted:
@@ -147,7 +148,7 @@ class RedisHub:
             del self._channels[channel]
         if gone and self._ear is not None:
             with suppress(RedisError, OSError):
-                await self._ear.unsubscribe(*gone)
+                await self._ear.sunsubscribe(*gone)
 
     async def _listen(self) -> None:
         if self._listener is None:
@@ -160,15 +161,17 @@ class RedisHub:
                 if not self._ready.is_set():
                     self._position = await self._log.settled()
                     self._ready.set()
+                # Asked for a key of the same slot, a cluster's client learns where that is by now.
+                await self._redis.exists(self._channel)
                 async with self._redis.pubsub() as ear:
-                    await ear.subscribe(self._channel)
+                    await ear.ssubscribe(self._channel)
                     self._ear = ear
                     # Whoever comes from now on subscribes for himself; to ask twice does no harm.
                     if self._channels:
-                        await ear.subscribe(*self._channels)
+                        await ear.ssubscribe(*self._channels)
                     while True:
                         # A blocking read would run into the client's own time limit, as if the server were gone.
-                        if message := await ear.get_message(timeout=READ_WAIT_SECONDS):
+                        if message := await _message(ear):
                             await self._hear(message)
             except Exception as failure:  # noqa: BLE001 — whatever is away comes back, and then nothing was lost.
                 log.warning("hub.interrupted", reason=repr(failure))
@@ -178,12 +181,14 @@ class RedisHub:
 
     async def _hear(self, message: dict[str, Any]) -> None:
         channel = message["channel"].decode()
-        if message["type"] == "subscribe":
+        if message["type"] == "ssubscribe":
             if channel == self._channel:
                 await self._catch_up(await self._log.settled())
             elif channel in self._channels:
                 self._channels[channel][1].set()
-        elif message["type"] == "message":
+        elif message["type"] == "sunsubscribe" and (channel == self._channel or channel in self._channels):
+            raise ConnectionError(f"{channel} has moved")
+        elif message["type"] == "smessage":
             if channel == self._channel:
                 await self._hear_log(message["data"])
             elif channel in self._channels:
@@ -226,6 +231,13 @@ class RedisHub:
 
     def _signal_channel(self, place: Place) -> str:
         return f"{self._prefix}{place[0]}:{place[1]}"
+
+
+async def _message(ear: PubSub) -> Any:
+    # All channels of an installation have one slot, so that one connection hears them, of a cluster too.
+    if isinstance(ear, ClusterPubSub):
+        return await ear.get_sharded_message(timeout=READ_WAIT_SECONDS)
+    return await ear.get_message(timeout=READ_WAIT_SECONDS)
 
 
 def _read(envelope: bytes) -> TopicEvent:

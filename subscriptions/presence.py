@@ -97,4 +97,4 @@ class RedisPresence:
                 await pipe.execute()
 
     def _key(self, there: Place) -> str:
-        return f"{{{self._namespace}}}:presence:{there[0]}:{there[1]}"
+        return f"{{{self._namespace}:{there[0]}}}:presence:{there[1]}"

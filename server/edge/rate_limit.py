@@ -114,13 +114,17 @@ class ValkeyRateLimiter:
         for bucket in buckets:
             arguments += [cost - credit[bucket.key], bucket.capacity, bucket.refill_per_second]
         try:
-            refused, wait = await self._script(keys=[self._prefix + b.key for b in buckets], args=arguments)
+            refused, wait = await self._script(keys=self._keys(buckets), args=arguments)
         except RedisError as error:
             log.warning("rate limiter unreachable, operation admitted", error=str(error))
             return
         if refused:
             self._restore(buckets, credit)
             raise RateLimited(float(wait), buckets[int(refused) - 1].key.partition(":")[0])
+
+    def _keys(self, buckets: Sequence[Bucket]) -> list[str]:
+        """Give the keys of buckets that are charged together: the last one, the tenant's, says in which slot they lie."""
+        return [f"{self._prefix}{{{buckets[-1].key}}}:{each.key}" for each in buckets]
 
     def refund(self, buckets: Sequence[Bucket], amount: float) -> None:
         """Keep the amount for the next charge of these buckets."""

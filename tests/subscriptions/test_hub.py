@@ -103,7 +103,7 @@ class Town:
 
     async def listening(self) -> None:
         async def somebody() -> bool:
-            ((_, listeners),) = await self.redis.pubsub_numsub(self.channel)
+            ((_, listeners),) = await self.redis.pubsub_shardnumsub(self.channel)
             return bool(listeners)
 
         await eventually(somebody)
