@@ -9,10 +9,11 @@ from typing import Any, TypeVar
 from sqlalchemy import Alias, Join, Table, Uuid, and_, bindparam
 from sqlalchemy.sql import Delete, FromClause, Select, Update, visitors
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
+from sqlalchemy.sql.visitors import ExternallyTraversible
 
 from data.kernel import TENANT_OWNED
 
-S = TypeVar("S")
+S = TypeVar("S", bound=ExternallyTraversible)
 BOUND = "bound_tenant"
 
 
@@ -21,22 +22,28 @@ def bounded(statement: S, tenant: BindParameter[Any] | None = None) -> S:
     own: BindParameter[Any] = bindparam(BOUND, type_=Uuid) if tenant is None else tenant
 
     def bound_select(select: Select[Any]) -> None:
+        select._setup_joins = tuple(_bound_join(each, own) for each in select._setup_joins)  # noqa: SLF001 — see `_narrow`.
         _narrow(select, [each for source in select.get_final_froms() for each in _inner(source)], own)
 
     def bound_join(join: Join) -> None:
         # What an outer join may leave out must be bounded where it joins, or rows without a partner would be lost.
         conditions = [table.c.tenant_id == own for table in _outer(join)]
-        join.onclause = and_(join.onclause, *conditions) if conditions else join.onclause
+        if join.onclause is not None:
+            join.onclause = and_(join.onclause, *conditions)
 
     def bound_change(change: Update | Delete) -> None:
         _narrow(change, list(_inner(change.table)), own)
 
-    made: S = visitors.cloned_traverse(
-        statement,  # type: ignore[arg-type]
-        {},
-        {"select": bound_select, "join": bound_join, "update": bound_change, "delete": bound_change},
-    )
-    return made
+    changes = {"select": bound_select, "join": bound_join, "update": bound_change, "delete": bound_change}
+    return visitors.cloned_traverse(statement, {}, changes)
+
+
+def _bound_join(join: Any, own: BindParameter[Any]) -> Any:
+    """Bound what a select joins on its outer side, before SQLAlchemy makes a join of it."""
+    target, condition, source, options = join
+    if not options["isouter"] or condition is None or not _is_owned(target):
+        return join
+    return target, and_(condition, target.c.tenant_id == own), source, options
 
 
 def _narrow(statement: Any, tables: list[FromClause], own: BindParameter[Any]) -> None:

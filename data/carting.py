@@ -14,7 +14,7 @@ from domain.tenancy import GeoLocation
 _OF_SKUS = """
 SELECT l.store_id, l.sku, l.on_hand - l.reserved AS available
 FROM inventory.stock_level l JOIN tenancy.store s ON s.id = l.store_id
-WHERE l.sku = ANY($1) AND s.status <> 'suspended'
+WHERE l.sku = ANY($1) AND l.tenant_id = :tenant AND s.tenant_id = :tenant AND s.status <> 'suspended'
 """
 _STOCKED = """
 SELECT l.store_id, l.on_hand - l.reserved AS available, s.latitude, s.longitude,
@@ -22,7 +22,7 @@ SELECT l.store_id, l.on_hand - l.reserved AS available, s.latitude, s.longitude,
    WHERE b.store_id = l.store_id AND b.sku = l.sku AND b.quantity_remaining > 0) AS oldest,
   (SELECT t.value FROM tenancy.store_setting t WHERE t.store_id IS NULL AND t.key = $2) AS strategy
 FROM inventory.stock_level l JOIN tenancy.store s ON s.id = l.store_id
-WHERE l.sku = $1 AND s.status <> 'suspended' AND l.on_hand > l.reserved
+WHERE l.sku = $1 AND l.tenant_id = :tenant AND s.tenant_id = :tenant AND s.status <> 'suspended' AND l.on_hand > l.reserved
 """
 
 

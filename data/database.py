@@ -17,7 +17,7 @@ from data.bounding import BOUND, bounded
 from data.direct import TENANT, begin
 from data.kernel import PORTS, unstorable
 from data.snapshots import Snapshots
-from data.statements import Row, Statement, dynamic
+from data.statements import Row, Statement, dynamic, of_tenant
 from domain.kernel import Aggregate
 
 T = TypeVar("T")
@@ -145,7 +145,8 @@ class Reads:
         return await self.text(text, *arguments)
 
     async def text(self, statement: str, *arguments: Any) -> list[Any]:
-        """Run a constant select that is written as SQL, with PostgreSQL's own numbered parameters."""
+        """Run a constant select that is written as SQL, with PostgreSQL's own numbered parameters; `= :tenant` is the operation's."""
+        statement, arguments = of_tenant(statement, arguments, self._bound_tenant)  # type: ignore[assignment]
         async with self._lock:
             connection = self._connection or await self._open()
             self.statements += 1

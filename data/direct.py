@@ -6,7 +6,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from data.statements import Statement
+from data.statements import Statement, of_tenant
 
 DRIVER = "driver_connection"
 TENANT = "tenant_id"
@@ -59,10 +59,11 @@ async def begin(session: AsyncSession, scope: str) -> str:
 async def direct(session: AsyncSession, statement: str, *arguments: Any) -> list[Any]:
     """Run SQL with numbered parameters in the session's transaction, after the writes that wait to be sent.
 
-    What the session holds back is not flushed for it. JSONB is read as JSON values and given as a text.
+    `= :tenant` in it means the session's tenant. What the session holds back is not flushed for it. JSONB is read as JSON values and given as a text.
     Raises: IntegrityError, DBAPIError.
     """
     driver: asyncpg.Connection = session.info[DRIVER]
+    statement, arguments = of_tenant(statement, arguments, session.info.get(TENANT))  # type: ignore[assignment]
     if (waiting := session.info.get(WAITING)) is not None:
         await waiting.send()
     for hears in session.sync_session.get_bind().dispatch.before_cursor_execute:

@@ -73,11 +73,11 @@ SELECT {_FACT} FROM jsonb_populate_recordset(NULL::platform.event_log, $1::text:
 """  # noqa: S608 — made of our own columns only.
 # The snapshot has no event's name, and comes first.
 _LOAD = """
-WITH kept AS (SELECT version, data FROM platform.aggregate_snapshot WHERE aggregate_id = $1)
+WITH kept AS (SELECT version, data FROM platform.aggregate_snapshot WHERE aggregate_id = $1 AND tenant_id = :tenant)
 SELECT NULL AS name, version, data FROM kept
 UNION ALL
 (SELECT name, version, data FROM platform.event_log
- WHERE aggregate_id = $1 AND version > coalesce((SELECT version FROM kept), 0) ORDER BY version)
+ WHERE aggregate_id = $1 AND tenant_id = :tenant AND version > coalesce((SELECT version FROM kept), 0) ORDER BY version)
 """
 _KEEP = """
 INSERT INTO platform.aggregate_snapshot (aggregate_id, tenant_id, aggregate_type, version, data)

@@ -71,13 +71,13 @@ INSERT INTO platform.saga ({", ".join(_FIELDS)}) VALUES ({", ".join(f"${place}" 
 ON CONFLICT DO NOTHING RETURNING id
 """  # noqa: S608 — made of our own columns only.
 
-_NOTE = "UPDATE platform.saga SET step = $2, data = $3, updated_at = now() WHERE id = $1"
+_NOTE = "UPDATE platform.saga SET step = $2, data = $3, updated_at = now() WHERE id = $1 AND tenant_id = :tenant"
 
 
 @cache
 def _moving(*names: str) -> str:
     new = ", ".join(f"{name} = ${place}" for place, name in enumerate(names, start=4))
-    return f"UPDATE platform.saga SET {new}, updated_at = now() WHERE id = $1 AND step = $2 AND state = $3 RETURNING id"  # noqa: S608 — see above.
+    return f"UPDATE platform.saga SET {new}, updated_at = now() WHERE id = $1 AND tenant_id = :tenant AND step = $2 AND state = $3 RETURNING id"  # noqa: S608 — see above.
 
 
 def _given(values: Mapping[str, Any]) -> list[Any]:

@@ -20,16 +20,16 @@ from domain.processes.shipping import ShippingFacts, ShippingFactsReads
 
 _TERMS = """
 SELECT s.id, s.latitude, s.longitude, s.delivery_radius_km,
-  (SELECT jsonb_agg(to_jsonb(z)) FROM delivery.zone z WHERE z.store_id = s.id AND z.is_active)::text AS zones,
+  (SELECT jsonb_agg(to_jsonb(z)) FROM delivery.zone z WHERE z.store_id = s.id AND z.tenant_id = :tenant AND z.is_active)::text AS zones,
   (SELECT jsonb_agg(to_jsonb(m)) FROM delivery.method m
-   WHERE (m.store_id = s.id OR m.store_id IS NULL) AND m.is_active)::text AS methods
-FROM tenancy.store s WHERE s.id = ANY($1) ORDER BY s.id
+   WHERE (m.store_id = s.id OR m.store_id IS NULL) AND m.tenant_id = :tenant AND m.is_active)::text AS methods
+FROM tenancy.store s WHERE s.id = ANY($1) AND s.tenant_id = :tenant ORDER BY s.id
 """
 _WEIGHTS = """
-SELECT sku, weight_grams FROM catalog.product WHERE sku = ANY($1) AND weight_grams IS NOT NULL
+SELECT sku, weight_grams FROM catalog.product WHERE sku = ANY($1) AND tenant_id = :tenant AND weight_grams IS NOT NULL
 UNION ALL
 SELECT v.sku, p.weight_grams FROM catalog.product_variant v JOIN catalog.product p ON p.id = v.product_id
-WHERE v.sku = ANY($1) AND p.weight_grams IS NOT NULL
+WHERE v.sku = ANY($1) AND v.tenant_id = :tenant AND p.tenant_id = :tenant AND p.weight_grams IS NOT NULL
 """
 Run = Callable[..., Awaitable[Sequence[Any]]]
 

@@ -17,7 +17,8 @@ from sqlalchemy.orm.exc import StaleDataError
 from sqlalchemy.util import await_
 
 from data.database import RecordingSession
-from data.direct import WAITING, direct, violated
+from data.direct import TENANT, WAITING, direct, violated
+from data.statements import of_tenant
 from domain.kernel import DomainError
 
 _PARAMETER = re.compile(r"\$(\d+)")
@@ -73,7 +74,8 @@ def later(
     With `must_hit` StaleDataError is raised then where it does not change exactly one row.
     """
     waiting: Waiting = session.info.setdefault(WAITING, Waiting(session))
-    waiting.writes.append(Write(text, arguments, must_hit, refusals or {}))
+    text, arguments = of_tenant(text, arguments, session.info.get(TENANT))  # type: ignore[assignment]
+    waiting.writes.append(Write(text, tuple(arguments), must_hit, refusals or {}))
 
 
 async def send(session: AsyncSession) -> None:

@@ -66,7 +66,10 @@ class Settings(BaseSettings):
     )
     replica_lag_seconds: PositiveFloat = Field(5.0, description="a replica further behind is not asked")
     redis_url: str = Field(
-        "", validation_alias=AliasChoices("REDIS_URL", "AGORA_REDIS_URL"), repr=False, description="Redis or Valkey; redis+cluster:// for a cluster"
+        "",
+        validation_alias=AliasChoices("REDIS_URL", "AGORA_REDIS_URL"),
+        repr=False,
+        description="Redis or Valkey; redis+cluster:// for a cluster",
     )
     redis_namespace: str = Field("agora", pattern=r"^[a-z0-9_-]+$", description="what keys in Redis begin with")
     meilisearch_url: str = Field("", description="Meilisearch; empty: the embedded index in the home folder")

@@ -115,6 +115,9 @@ class _Branches(Listing):
         order = self.orders[sort]
         path = select(category.c.path).where(category.c.id == bindparam(top, type_=Uuid)).scalar_subquery()
         branch = select(category.c.id).where(below(category.c.path, path)).subquery("branch")
+        if not any(column is product.c.price_key for column in order.columns):
+            # A plan for any prices takes the index by price, and sorts all that it finds.
+            names = tuple(_PLAIN_PRICES.get(name, name) for name in names)
         goods = self.select(name for name in names if name != top).where(product.c.category_id == branch.c.id)
         ordered = order.beyond(goods, after=after, before=before).order_by(*order.directed(backward=backward))
         found = ordered.limit(PAGE_SIZE).lateral("found")
@@ -132,6 +135,8 @@ def _in_branch(path: Any, *outer: Any) -> ColumnElement[bool]:
     return product.c.category_id == func.any(func.array(ids.scalar_subquery()))
 
 
+_PLAIN_PRICES = {"min_price": "min_price_by_itself", "max_price": "max_price_by_itself"}
+_price_itself = product.c.price_key.op("+")(literal_column("0"))
 _currency = product.c.currency == bindparam("currency")
 # A range instead of LIKE: row-level security keeps LIKE from using an index.
 _prefix = func.left(func.lower(bindparam("name_prefix", type_=Text)), 100)
@@ -144,6 +149,8 @@ _PRODUCTS = _Branches(
     brands=product.c.brand == func.any(bindparam("brands", type_=ARRAY(Text))),
     min_price=and_(_currency, product.c.price_key >= bindparam("min_price", type_=product.c.price_key.type)),
     max_price=and_(_currency, product.c.price_key <= bindparam("max_price", type_=product.c.price_key.type)),
+    min_price_by_itself=and_(_currency, _price_itself >= bindparam("min_price", type_=product.c.price_key.type)),
+    max_price_by_itself=and_(_currency, _price_itself <= bindparam("max_price", type_=product.c.price_key.type)),
     updated_since=product.c.updated_at >= bindparam("updated_since"),
     name_prefix=and_(
         product.c.name_key >= _prefix, product.c.name_key < _prefix.op("||")(literal_column("'\U0010ffff'"))

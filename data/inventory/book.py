@@ -39,31 +39,35 @@ _LEVEL, _RESERVATION, _LINE = _names(stock_level), _names(reservation), _names(j
 _LOCK = f"""
 SELECT {", ".join(f"l.{name}" for name in _LEVEL)}
 FROM unnest($1::uuid[], $2::text[]) AS wanted(store_id, sku)
-JOIN inventory.stock_level l ON l.store_id = wanted.store_id AND l.sku = wanted.sku
+JOIN inventory.stock_level l ON l.tenant_id = :tenant AND l.store_id = wanted.store_id AND l.sku = wanted.sku
 ORDER BY l.store_id, l.sku FOR UPDATE OF l
 """  # noqa: S608 — made of our own columns only.
-_OF_ORDERS = f"SELECT {', '.join(_RESERVATION)} FROM inventory.reservation WHERE order_id = ANY($1)"  # noqa: S608 — see above.
+_OF_ORDERS = (
+    f"SELECT {', '.join(_RESERVATION)} FROM inventory.reservation WHERE order_id = ANY($1) AND tenant_id = :tenant"  # noqa: S608 — see above.
+)
 # What another transaction has just ended is not kept, though the statement's snapshot still shows it as active.
 _KEEP = """
 WITH kept AS (
-    UPDATE inventory.reservation SET expires_at = NULL WHERE order_id = $1 AND state = 'active' RETURNING id
+    UPDATE inventory.reservation SET expires_at = NULL WHERE order_id = $1 AND tenant_id = :tenant AND state = 'active' RETURNING id
 )
 SELECT count(*) > 0 AND count(*) FILTER (WHERE state <> 'consumed') = (SELECT count(*) FROM kept)
-FROM inventory.reservation WHERE order_id = $1
+FROM inventory.reservation WHERE order_id = $1 AND tenant_id = :tenant
 """
 _FACT = "event_id, tenant_id, aggregate_id, aggregate_type, version, name, data, metadata, occurred_at"
 _WRITE = f"""
 WITH shelves AS (
     UPDATE inventory.stock_level l
     SET on_hand = n.on_hand, reserved = n.reserved, version = n.version, updated_at = now()
-    FROM jsonb_populate_recordset(NULL::inventory.stock_level, $1::text::jsonb) n WHERE l.id = n.id
+    FROM jsonb_populate_recordset(NULL::inventory.stock_level, $1::text::jsonb) n
+    WHERE l.id = n.id AND l.tenant_id = :tenant
 ), made AS (
     INSERT INTO inventory.reservation ({", ".join(_RESERVATION)})
     SELECT {", ".join(_RESERVATION)} FROM jsonb_populate_recordset(NULL::inventory.reservation, $2::text::jsonb)
 ), changed AS (
     UPDATE inventory.reservation r
     SET version = n.version, consumed = n.consumed, state = n.state, ended_at = n.ended_at
-    FROM jsonb_populate_recordset(NULL::inventory.reservation, $3::text::jsonb) n WHERE r.id = n.id
+    FROM jsonb_populate_recordset(NULL::inventory.reservation, $3::text::jsonb) n
+    WHERE r.id = n.id AND r.tenant_id = :tenant
 ), lines AS (
     INSERT INTO inventory.journal ({", ".join(_LINE)})
     SELECT {", ".join(_LINE)} FROM jsonb_populate_recordset(NULL::inventory.journal, $4::text::jsonb)

@@ -56,18 +56,19 @@ _OPEN = Statement(
     )
 )
 _FIGURES = """
-SELECT (SELECT count(*) FROM live.attendance WHERE session_id = $1)::int AS unique_viewers,
+SELECT (SELECT count(*) FROM live.attendance WHERE session_id = $1 AND tenant_id = :tenant)::int AS unique_viewers,
        coalesce(room.peak_viewers, 0) AS peak_viewers,
        coalesce(room.reactions, '{}'::jsonb) AS reactions,
-       (SELECT count(*) FROM live.chat_message WHERE session_id = $1)::int AS chat_messages,
-       (SELECT count(DISTINCT buyer) FROM live.purchase WHERE session_id = $1 AND counts)::int AS buyers
-FROM (SELECT $1::uuid AS session_id) AS asked LEFT JOIN live.room USING (session_id)
+       (SELECT count(*) FROM live.chat_message WHERE session_id = $1 AND tenant_id = :tenant)::int AS chat_messages,
+       (SELECT count(DISTINCT buyer) FROM live.purchase WHERE session_id = $1 AND tenant_id = :tenant AND counts)::int AS buyers
+FROM (SELECT $1::uuid AS session_id) AS asked
+LEFT JOIN live.room ON room.session_id = asked.session_id AND room.tenant_id = :tenant
 """
 _SOLD = """
 SELECT line.product_id, line.sku, sum(line.quantity)::int AS units, sum(line.total_minor)::bigint AS revenue_minor,
        purchase.currency
 FROM live.purchase, jsonb_to_recordset(products) AS line (product_id uuid, sku text, quantity integer, total_minor bigint)
-WHERE purchase.session_id = $1 AND purchase.counts
+WHERE purchase.session_id = $1 AND purchase.tenant_id = :tenant AND purchase.counts
 GROUP BY line.product_id, line.sku, purchase.currency ORDER BY revenue_minor DESC, line.sku
 """
 

@@ -34,9 +34,9 @@ _BOOK = """
 INSERT INTO live.studio_booking (id, tenant_id, studio_id, session_id, starts_at, ends_at)
 VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT DO NOTHING RETURNING 1
 """
-_FREE = "UPDATE live.studio_booking SET ends_at = greatest(starts_at, $2) WHERE id = $1 AND ends_at > $2"
+_FREE = "UPDATE live.studio_booking SET ends_at = greatest(starts_at, $2) WHERE id = $1 AND tenant_id = :tenant AND ends_at > $2"
 _ENTER = """
-WITH here AS (SELECT id, tenant_id, host_id, status FROM live.session WHERE id = $1),
+WITH here AS (SELECT id, tenant_id, host_id, status FROM live.session WHERE id = $1 AND tenant_id = :tenant),
 entered AS (
   INSERT INTO live.chatter AS c (tenant_id, session_id, user_id) SELECT tenant_id, id, $2 FROM here
   ON CONFLICT (tenant_id, session_id, user_id) DO UPDATE SET user_id = excluded.user_id
@@ -56,7 +56,7 @@ WHERE c.banned_at IS NULL RETURNING 1
 """
 _PURCHASE = """
 SELECT tenant_id, session_id, buyer, currency, counted_minor, counts, products
-FROM live.purchase WHERE order_id = $1
+FROM live.purchase WHERE order_id = $1 AND tenant_id = :tenant
 """
 _KEEP = """
 INSERT INTO live.purchase (order_id, tenant_id, session_id, buyer, currency, counted_minor, counts, products)

@@ -40,11 +40,11 @@ WITH changed AS (
   UPDATE messaging.conversation c SET staff_ids = ARRAY(
     SELECT DISTINCT person FROM unnest(array_append($3::uuid[], c.seller_id)) AS person
     WHERE person IS NOT NULL AND person <> c.buyer_id ORDER BY person)
-  WHERE c.type = $1 AND c.store_id IS NOT DISTINCT FROM $2 AND c.state <> 'closed'
+  WHERE c.tenant_id = :tenant AND c.type = $1 AND c.store_id IS NOT DISTINCT FROM $2 AND c.state <> 'closed'
   RETURNING c.id, c.tenant_id, c.buyer_id, c.staff_ids, c.last_position, c.last_message_at
 ), gone AS (
   DELETE FROM messaging.inbox_entry e USING changed c
-  WHERE e.conversation_id = c.id AND e.user_id <> c.buyer_id AND e.user_id <> ALL (c.staff_ids)
+  WHERE e.tenant_id = c.tenant_id AND e.conversation_id = c.id AND e.user_id <> c.buyer_id AND e.user_id <> ALL (c.staff_ids)
 ), known AS (
   INSERT INTO messaging.correspondent (tenant_id, user_id)
   SELECT DISTINCT c.tenant_id, person FROM changed c, unnest(c.staff_ids) AS person ON CONFLICT DO NOTHING

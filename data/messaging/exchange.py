@@ -36,55 +36,56 @@ _CHOICES = {Conversation: _choices(conversation_table), Message: _choices(messag
 _OPEN = f"""
 SELECT {", ".join(f"c.{name}" for name in _CONVERSATION)}, s.recent
 FROM messaging.correspondent s CROSS JOIN messaging.conversation c
-WHERE s.user_id = $2 AND c.id = $1 FOR UPDATE OF s, c
+WHERE s.user_id = $2 AND s.tenant_id = :tenant AND c.id = $1 AND c.tenant_id = :tenant FOR UPDATE OF s, c
 """  # noqa: S608 — made of our own columns only.
 _KNOWN = f"""
 SELECT {", ".join(f"m.{name}" for name in _MESSAGE)},
-  EXISTS (SELECT FROM messaging.block WHERE blocked_id = $1 AND blocker_id = ANY($3)) AS is_blocked
-FROM (VALUES (1)) AS one LEFT JOIN messaging.message m ON m.sender_id = $1 AND m.client_id = $2
+  EXISTS (SELECT FROM messaging.block WHERE blocked_id = $1 AND tenant_id = :tenant AND blocker_id = ANY($3)) AS is_blocked
+FROM (VALUES (1)) AS one LEFT JOIN messaging.message m ON m.tenant_id = :tenant
+  AND m.sender_id = $1 AND m.client_id = $2
 """  # noqa: S608 — see above.
 _SAY = f"""
 WITH said AS (
   INSERT INTO messaging.message ({", ".join(_MESSAGE)})
   SELECT {", ".join(_MESSAGE)} FROM jsonb_populate_record(NULL::messaging.message, $1::text::jsonb)
 ), counted AS (
-  UPDATE messaging.correspondent SET recent = $2::text::jsonb WHERE user_id = $3
+  UPDATE messaging.correspondent SET recent = $2::text::jsonb WHERE user_id = $3 AND tenant_id = :tenant
 ), talked AS (
   UPDATE messaging.conversation SET version = $5, state = $6, last_position = $7, last_message_id = $8,
     last_message_at = $9, updated_at = now()
-  WHERE id = $4
+  WHERE id = $4 AND tenant_id = :tenant
 )
 UPDATE messaging.inbox_entry SET last_message_at = $9,
   unread_count = unread_count + CASE WHEN user_id = $3 THEN 0 ELSE 1 END
-WHERE conversation_id = $4 AND $10
+WHERE conversation_id = $4 AND tenant_id = :tenant AND $10
 """  # noqa: S608 — see above.
 _OPEN_AT = f"""
 SELECT {", ".join(f"c.{name}" for name in _CONVERSATION)}
-FROM messaging.conversation c WHERE c.id = $1 FOR UPDATE
+FROM messaging.conversation c WHERE c.id = $1 AND c.tenant_id = :tenant FOR UPDATE
 """  # noqa: S608 — see above.
 # What others may change is read when the lock is held.
 _REACHED = f"""
 SELECT {", ".join(f"m.{name}" for name in _MESSAGE)}, e.delivered_position, e.read_position
-FROM messaging.inbox_entry e LEFT JOIN messaging.message m ON m.id = $2 AND m.conversation_id = e.conversation_id
-WHERE e.conversation_id = $1 AND e.user_id = $3
+FROM messaging.inbox_entry e LEFT JOIN messaging.message m ON m.tenant_id = :tenant AND m.id = $2 AND m.conversation_id = e.conversation_id
+WHERE e.conversation_id = $1 AND e.tenant_id = :tenant AND e.user_id = $3
 """  # noqa: S608 — see above.
 _DELIVERED = f"""
-WITH talked AS (UPDATE messaging.conversation SET version = $5 WHERE id = $1), arrived AS (
+WITH talked AS (UPDATE messaging.conversation SET version = $5 WHERE id = $1 AND tenant_id = :tenant), arrived AS (
   UPDATE messaging.message SET state = 'delivered', delivered_at = $4
-  WHERE conversation_id = $1 AND position <= $3 AND position > $7 AND side <> $6 AND state = 'sent' AND {SHOWN.text}
+  WHERE conversation_id = $1 AND tenant_id = :tenant AND position <= $3 AND position > $7 AND side <> $6 AND state = 'sent' AND {SHOWN.text}
 )
-UPDATE messaging.inbox_entry SET delivered_position = $3 WHERE conversation_id = $1 AND user_id = $2
+UPDATE messaging.inbox_entry SET delivered_position = $3 WHERE conversation_id = $1 AND tenant_id = :tenant AND user_id = $2
 """  # noqa: S608 — see above.
 _READ = f"""
-WITH talked AS (UPDATE messaging.conversation SET version = $5 WHERE id = $1), seen AS (
+WITH talked AS (UPDATE messaging.conversation SET version = $5 WHERE id = $1 AND tenant_id = :tenant), seen AS (
   UPDATE messaging.message SET state = 'read', read_at = $4, delivered_at = coalesce(delivered_at, $4)
-  WHERE conversation_id = $1 AND position <= $3 AND position > $7 AND side <> $6 AND state IN ('sent', 'delivered')
+  WHERE conversation_id = $1 AND tenant_id = :tenant AND position <= $3 AND position > $7 AND side <> $6 AND state IN ('sent', 'delivered')
     AND {SHOWN.text}
 )
 UPDATE messaging.inbox_entry SET read_position = $3, delivered_position = greatest(delivered_position, $3),
   unread_count = (SELECT count(*) FROM messaging.message
-    WHERE conversation_id = $1 AND position > $3 AND sender_id <> $2 AND {SHOWN.text})
-WHERE conversation_id = $1 AND user_id = $2
+    WHERE conversation_id = $1 AND tenant_id = :tenant AND position > $3 AND sender_id <> $2 AND {SHOWN.text})
+WHERE conversation_id = $1 AND tenant_id = :tenant AND user_id = $2
 """  # noqa: S608 — see above.
 _MARKS = {MessageState.DELIVERED: _DELIVERED, MessageState.READ: _READ}
 

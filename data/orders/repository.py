@@ -18,7 +18,7 @@ from data.orders.tables import order as order_table
 from domain.orders import Order, Orders, order_number
 
 _NO_TENANT = UUID(int=0)
-_LOCK = 'SELECT FROM orders."order" WHERE id = $1 FOR UPDATE'
+_LOCK = 'SELECT FROM orders."order" WHERE id = $1 AND tenant_id = :tenant FOR UPDATE'
 _SERIALS = "SELECT nextval('orders.order_serial') AS serial FROM generate_series(1, $1::int)"
 
 SERIALS_AT_ONCE = 20

@@ -9,6 +9,7 @@ from sqlalchemy import DateTime, Text, Uuid, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.bounding import BOUND
 from data.database import Reads
 from data.direct import selected
 from data.kernel import implements
@@ -33,7 +34,7 @@ _OWNED = "(seller_id IS NULL OR seller_id = ANY(:sellers))"
 # What is left is read without a lock: whoever buys learns the truth when the uses are taken.
 _LIMITS = """jsonb_build_object('remaining', allowance.usage_limit - allowance.used, 'per_customer', allowance.per_customer,
   'taken', coalesce((SELECT share.used FROM pricing.customer_allowance AS share
-    WHERE subject_id = allowance.id AND share.customer_id = :customer_id), 0))"""
+    WHERE share.tenant_id = :bound_tenant AND subject_id = allowance.id AND share.customer_id = :customer_id), 0))"""
 
 _GATHER = Statement(
     text(f"""
@@ -42,37 +43,39 @@ SELECT 'prices' AS fact, jsonb_build_object('list_id', list_id, 'name', name, 'k
   'min_quantity', min_quantity,
   'price', jsonb_build_object('amount_minor', price_minor, 'currency', currency))::text AS body
 FROM pricing.list_price JOIN pricing.price_list ON price_list.id = list_id
-WHERE sku = ANY(:skus) AND is_active AND {_ON} AND {_OWNED} AND currency = :currency
+WHERE list_price.tenant_id = :bound_tenant AND price_list.tenant_id = :bound_tenant AND sku = ANY(:skus) AND is_active AND {_ON} AND {_OWNED} AND currency = :currency
   AND (customer_id IS NULL OR customer_id = :customer_id)
 UNION ALL
 SELECT 'flash', jsonb_build_object('id', flash_item.id, 'sale_id', sale_id, 'name', name, 'seller_id', seller_id,
   'sku', sku, 'price', jsonb_build_object('amount_minor', price_minor, 'currency', currency), 'limits', {_LIMITS})::text
 FROM pricing.flash_item JOIN pricing.flash_sale ON flash_sale.id = sale_id JOIN pricing.allowance
   ON allowance.id = flash_item.id
-WHERE sku = ANY(:skus) AND state IN ('scheduled', 'active', 'exhausted') AND {_ON} AND {_OWNED}
+WHERE flash_item.tenant_id = :bound_tenant AND flash_sale.tenant_id = :bound_tenant
+  AND allowance.tenant_id = :bound_tenant AND sku = ANY(:skus) AND state IN ('scheduled', 'active', 'exhausted') AND {_ON} AND {_OWNED}
   AND currency = :currency
 UNION ALL
 SELECT 'rules', jsonb_build_object('id', id, 'name', name, 'kind', kind, 'seller_id', seller_id, 'priority', priority,
   'terms', terms)::text
-FROM pricing.pricing_rule WHERE is_active AND {_ON} AND {_OWNED}
+FROM pricing.pricing_rule WHERE tenant_id = :bound_tenant AND is_active AND {_ON} AND {_OWNED}
 UNION ALL
 SELECT 'promotions', jsonb_build_object('id', promotion.id, 'name', name, 'kind', promotion.kind,
   'seller_id', seller_id, 'priority', priority, 'terms', terms, 'limits', {_LIMITS})::text
 FROM pricing.promotion JOIN pricing.allowance ON allowance.id = promotion.id
-WHERE state IN ('scheduled', 'active', 'exhausted') AND {_ON} AND {_OWNED}
+WHERE promotion.tenant_id = :bound_tenant AND allowance.tenant_id = :bound_tenant AND state IN ('scheduled', 'active', 'exhausted') AND {_ON} AND {_OWNED}
 UNION ALL
 SELECT 'codes', jsonb_build_object('id', discount_code.id, 'code', code, 'kind', discount_code.kind,
   'seller_id', seller_id, 'terms', terms, 'limits', {_LIMITS})::text
 FROM pricing.discount_code JOIN pricing.allowance ON allowance.id = discount_code.id
-WHERE code = ANY(:codes) AND NOT is_disabled AND {_ON}
+WHERE discount_code.tenant_id = :bound_tenant AND allowance.tenant_id = :bound_tenant AND code = ANY(:codes) AND NOT is_disabled AND {_ON}
 UNION ALL
 (SELECT DISTINCT ON (source) 'rates', jsonb_build_object('source', source, 'rate', rate::text)::text
-FROM pricing.exchange_rate WHERE target = :currency AND source = ANY(:currencies) AND valid_from <= :at
+FROM pricing.exchange_rate WHERE tenant_id = :bound_tenant AND target = :currency AND source = ANY(:currencies) AND valid_from <= :at
 ORDER BY source, valid_from DESC)
 UNION ALL
 SELECT 'purse', jsonb_build_object('program_id', loyalty_program.id, 'balance', points, 'tier', tier,
   'point_value', point_value::text, 'currency', currency)::text
-FROM pricing.loyalty_program JOIN pricing.loyalty_account ON user_id = :customer_id WHERE is_active
+FROM pricing.loyalty_program JOIN pricing.loyalty_account ON user_id = :customer_id
+WHERE loyalty_program.tenant_id = :bound_tenant AND loyalty_account.tenant_id = :bound_tenant AND is_active
 """).bindparams(  # noqa: S608 — its shared pieces are constants of this module.
         bindparam("skus", type_=ARRAY(Text)),
         bindparam("sellers", type_=ARRAY(Uuid)),
@@ -81,6 +84,7 @@ FROM pricing.loyalty_program JOIN pricing.loyalty_account ON user_id = :customer
         bindparam("customer_id", type_=Uuid),
         bindparam("currency", type_=Text),
         bindparam("at", type_=DateTime(timezone=True)),
+        bindparam(BOUND, type_=Uuid),
     )
 )
 

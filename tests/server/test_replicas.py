@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +13,8 @@ from data.embedded import Engines
 from data.replicas import Replicas
 from domain.kernel import Principal, uuid7
 from server.edge.documents import Documents
-from server.edge.limits import Limits
 from server.edge.executor import Operation
+from server.edge.limits import Limits
 from server.feeds import GraphExecutor
 from server.services import Services, open_services
 from server.sessions import GraphSession
@@ -108,7 +107,7 @@ class Shop:
         """Wait until the replica is, or is not, near enough to be asked."""
         async with asyncio.timeout(PATIENCE_SECONDS):
             (replica,) = self.replicas.all
-            while (replica.lag_seconds > self.replicas.limit_seconds) is not lagging:
+            while (replica.lag_seconds > self.replicas.limit_seconds) is not lagging:  # noqa: ASYNC110 — it is watched by polling.
                 await asyncio.sleep(0.02)
 
     async def caught_up(self) -> None:
@@ -117,7 +116,7 @@ class Shop:
         with psycopg.connect(self.services.database.url, autocommit=True) as connection:
             ((place,),) = connection.execute(written).fetchall()
         async with asyncio.timeout(PATIENCE_SECONDS):
-            while not self.replicas.all[0].serves(place, self.replicas.limit_seconds):
+            while not self.replicas.all[0].serves(place, self.replicas.limit_seconds):  # noqa: ASYNC110 — see `near`.
                 await asyncio.sleep(0.02)
 
 
@@ -129,10 +128,10 @@ def executor() -> GraphExecutor:
 
 
 @pytest.fixture
-async def shop(services: Services, executor: GraphExecutor, primary_url: str) -> AsyncIterator[Shop]:
+async def shop(services: Services, executor: GraphExecutor, primary_url: str) -> Shop:
     made = Shop(services, executor, tenant_maker(primary_url)())
     await made.near()
-    yield made
+    return made
 
 
 def names(answer: Any) -> list[str]:
