@@ -137,6 +137,10 @@ class TestTwoServersAndTwoWorkers:
                         and all(each.caught_up for each in await bus.backlogs())
                     )
 
+                async def working(number: int) -> bool:
+                    return len(await bus.workers()) == number
+
+                await eventually(lambda: working(1), PATIENCE_SECONDS)
                 follower = Application(bazaar.settings, urls[1])
                 token = bazaar.shop.token
                 async with follower.socket(authorization=f"Bearer {token}", tenant=bazaar.shop.tenant) as socket:
@@ -145,14 +149,11 @@ class TestTwoServersAndTwoWorkers:
                     payload = {"query": NEW_ORDERS, "variables": {"store": store}}
                     await socket.send(json.dumps({"id": "1", "type": "subscribe", "payload": payload}))
                     await buy(bazaar, urls[0])
-                    assert (await next_message(socket))["type"] == "next"
+                    assert json.loads(await asyncio.wait_for(socket.recv(), PATIENCE_SECONDS))["type"] == "next"
                 await eventually(lambda: settled(1), PATIENCE_SECONDS)
                 stack.enter_context(started(home_of(), "worker"))
 
-                async def both() -> bool:
-                    return len(await bus.workers()) == 2
-
-                await eventually(both, PATIENCE_SECONDS)
+                await eventually(lambda: working(2), PATIENCE_SECONDS)
                 await asyncio.gather(*(buy(bazaar, urls[number % 2]) for number in range(BOUGHT_AT_ONCE)))
                 leading.send_signal(signal.SIGKILL)
                 await asyncio.gather(*(buy(bazaar, urls[number % 2]) for number in range(BOUGHT_AT_ONCE)))
