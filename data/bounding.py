@@ -3,17 +3,16 @@
 Source: citusdata/citus issues 7415 and 8427: a policy's `current_setting` does not choose the node, a predicate does.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from sqlalchemy import Alias, Join, Table, Uuid, and_, bindparam
 from sqlalchemy.sql import Delete, FromClause, Select, Update, visitors
 from sqlalchemy.sql.elements import BindParameter, ColumnElement
-from sqlalchemy.sql.visitors import ExternallyTraversible
 
 from data.kernel import TENANT_OWNED
 
-S = TypeVar("S", bound=ExternallyTraversible)
+S = TypeVar("S")
 BOUND = "bound_tenant"
 
 
@@ -34,8 +33,14 @@ def bounded(statement: S, tenant: BindParameter[Any] | None = None) -> S:
     def bound_change(change: Update | Delete) -> None:
         _narrow(change, list(_inner(change.table)), own)
 
-    changes = {"select": bound_select, "join": bound_join, "update": bound_change, "delete": bound_change}
-    return visitors.cloned_traverse(statement, {}, changes)
+    changes: dict[str, Callable[[Any], None]] = {
+        "select": bound_select,
+        "join": bound_join,
+        "update": bound_change,
+        "delete": bound_change,
+    }
+    made: S = visitors.cloned_traverse(statement, {}, changes)  # type: ignore[type-var]  # Executable does not say that it can be traversed.
+    return made
 
 
 def _bound_join(join: Any, own: BindParameter[Any]) -> Any:
