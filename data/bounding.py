@@ -39,7 +39,9 @@ def bounded(statement: S, tenant: BindParameter[Any] | None = None) -> S:
         "update": bound_change,
         "delete": bound_change,
     }
-    made: S = visitors.cloned_traverse(statement, {}, changes)  # type: ignore[type-var]  # Executable does not say that it can be traversed.
+    # Executable does not say that it can be traversed.
+    traversible: Any = statement
+    made: S = visitors.cloned_traverse(traversible, {}, changes)
     return made
 
 
