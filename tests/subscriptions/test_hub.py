@@ -111,7 +111,7 @@ class Town:
     async def tell(self, *events: Published) -> None:
         """Publish events as the relay does, after what it published before."""
         reached = events[-1].sequence
-        await self.redis.publish(self.channel, tidings(self.told, reached, events))
+        await self.redis.spublish(self.channel, tidings(self.told, reached, events))
         self.told = self.log.until = reached
 
 
