@@ -10,14 +10,16 @@ import asyncpg
 import orjson
 from sqlalchemy import Executable, event
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import Session
 
 from data.direct import begin
 from data.kernel import PORTS, unstorable
+from data.outages import CUT, DATABASE, is_outage, reaching_the_database
 from data.snapshots import Snapshots
 from data.statements import Row, Statement, dynamic
-from domain.kernel import Aggregate
+from domain.kernel import Aggregate, Unavailable
 
 T = TypeVar("T")
 APP_ROLE = "agora_app"
@@ -65,6 +67,12 @@ def _plain(value: Any) -> str:
     raise TypeError
 
 
+def _refuse_ended(connection: Any, _record: Any, _proxy: Any) -> None:
+    # After the server has been away every waiting connection is dead; the pool then makes new ones.
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+
+
 class Reads:
     """The reads of one operation: a read-only snapshot in one tenant, opened by the first statement.
 
@@ -94,16 +102,25 @@ class Reads:
         return await self.text(text, *arguments)
 
     async def text(self, statement: str, *arguments: Any) -> list[Any]:
-        """Run a constant select that is written as SQL, with PostgreSQL's own numbered parameters."""
+        """Run a constant select that is written as SQL, with PostgreSQL's own numbered parameters.
+
+        Raises: Unavailable when the server cannot be reached.
+        """
         async with self._lock:
             connection = self._connection or await self._open()
             self.statements += 1
             try:
                 rows: list[Any] = await connection.fetch(statement, *arguments)
-            except asyncpg.PostgresError as error:
+            except (asyncpg.PostgresError, *CUT) as error:
+                away = is_outage(error)
+                if away:
+                    # The driver notices a moment later than the server says so.
+                    connection.terminate()
                 # A failed statement spoils its transaction; what is read after it must not fail for that.
                 await self._end()
-                if refusal := unstorable(error.sqlstate):
+                if away:
+                    raise Unavailable(part=DATABASE) from error
+                if refusal := unstorable(getattr(error, "sqlstate", None)):
                     raise refusal from error
                 raise
             return rows
@@ -148,7 +165,8 @@ class Reads:
     async def _open(self) -> asyncpg.Connection:
         if self._ended:
             raise RuntimeError("the operation has ended")
-        connection = self._connection = await self._snapshots.begin(self._scope())
+        with reaching_the_database():
+            connection = self._connection = await self._snapshots.begin(self._scope())
         return connection
 
     def _scope(self) -> str:
@@ -175,6 +193,7 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={"record_class": Row, "statement_cache_size": 512},
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_ended)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
 
     async def __aenter__(self) -> Self:

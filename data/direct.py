@@ -6,6 +6,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.outages import reaching_the_database
 from data.statements import Statement
 
 DRIVER = "driver_connection"
@@ -21,6 +22,10 @@ class Origin(Exception):
         super().__init__(f"{type(cause).__name__}: {cause}")
         self.sqlstate = getattr(cause, "sqlstate", None)
         self.__cause__ = cause
+
+
+class NotBegun(DBAPIError):
+    """The connection was lost before anything was done on it."""
 
 
 class Begun:
@@ -41,9 +46,10 @@ class Begun:
 async def begin(session: AsyncSession, scope: str) -> str:
     """Begin a session's transaction and run `scope` in it, statements of SQL, in one round trip; gives the last one's tag.
 
-    Raises: DBAPIError.
+    Raises: NotBegun when the connection was lost; Unavailable when there is none to be had; DBAPIError.
     """
-    raw = await (await session.connection()).get_raw_connection()
+    with reaching_the_database():
+        raw = await (await session.connection()).get_raw_connection()
     driver: asyncpg.Connection = raw.driver_connection
     # SQLAlchemy would send a BEGIN of its own with the first statement; it is told that this has been done.
     raw.dbapi_connection._transaction = Begun(driver)  # type: ignore[union-attr]  # noqa: SLF001 — there is no other way to say it.
@@ -51,7 +57,10 @@ async def begin(session: AsyncSession, scope: str) -> str:
     try:
         tag: str = await driver.execute(f"BEGIN;{scope}")
     except _FAILURES as error:
-        raise await _translated(session, driver, scope, error) from error
+        told = await _translated(session, driver, scope, error)
+        if told.connection_invalidated:
+            raise NotBegun(scope, None, Origin(error), connection_invalidated=True) from error
+        raise told from error
     return tag
 
 

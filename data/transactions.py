@@ -12,13 +12,14 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from data.database import CHANGED, Database, enter
-from data.direct import violated
+from data.direct import NotBegun, violated
 from data.event_log import EventStore
 from data.idempotency import Claim
 from data.kernel import PORTS, REFUSALS, unstorable
+from data.outages import DATABASE, is_outage
 from data.saving import save_changed
 from data.writes import send
-from domain.kernel import ConcurrentModification, TenantReadOnly, Work
+from domain.kernel import ConcurrentModification, DomainError, TenantReadOnly, Unavailable, Work
 
 C = TypeVar("C")
 R = TypeVar("R")
@@ -75,7 +76,11 @@ class SqlTransactions:
             raise _refusal(error) from error
 
     async def transaction(self, steps: Steps[R], work: Work) -> R:
-        """Run steps `(session, may the tenant be changed)` in one transaction of the work's tenant; again after a deadlock."""
+        """Run steps `(session, may the tenant be changed)` in one transaction of the work's tenant; again after a deadlock.
+
+        Raises: Unavailable when the server cannot be reached, or is lost on the way: then nobody knows whether it has
+            committed, and asking again under the same idempotency key tells.
+        """
         settings = {"user_id": str(work.actor.user_id or ""), "correlation_id": work.correlation_id}
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -85,9 +90,8 @@ class SqlTransactions:
                     await send(session)
                     return result
             except DBAPIError as error:
-                sqlstate = getattr(error.orig, "sqlstate", None)
-                if attempt == ATTEMPTS or sqlstate not in _TRANSIENT:
-                    if refusal := unstorable(sqlstate):
+                if attempt == ATTEMPTS or not _may_be_repeated(error):
+                    if refusal := _told_of(error):
                         raise refusal from error
                     raise
             # Those who have just collided should not come back in step.
@@ -125,6 +129,17 @@ def _shape(handler: Callable[..., Any]) -> tuple[str, tuple[tuple[str, type], ..
         tuple((name, hints[name]) for name in injected),
         hints.get("return"),
     )
+
+
+def _may_be_repeated(error: DBAPIError) -> bool:
+    # What has not begun, on a connection that died while nobody used it, can be begun on another.
+    return isinstance(error, NotBegun) or getattr(error.orig, "sqlstate", None) in _TRANSIENT
+
+
+def _told_of(error: DBAPIError) -> DomainError | None:
+    if is_outage(error):
+        return Unavailable(part=DATABASE)
+    return unstorable(getattr(error.orig, "sqlstate", None))
 
 
 def _refusal(error: IntegrityError) -> Exception:

@@ -14,7 +14,7 @@ log = structlog.get_logger("agora.edge")
 
 INTERNAL = "INTERNAL"
 
-_STATUS = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403}
+_STATUS = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "UNAVAILABLE": 503}
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]+\Z")
 """Drivers give their exceptions a `code` too; theirs are not for clients."""
