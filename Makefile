@@ -5,13 +5,14 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 REALTIME := $(addprefix benchmarks/,realtime.py reconnecting.py positions.py)
+FAULTS := $(addprefix benchmarks/,outages.py rolling.py)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
 INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fuzz test-crash check format bench bench-realtime schema lock clean
+.PHONY: help setup run test test-fuzz test-crash check format bench bench-realtime bench-faults schema lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -40,11 +41,14 @@ format: $(DEVELOPMENT) ## Format the code and fix what can be fixed
 	$(BIN)/ruff check --fix --exit-zero .
 	$(BIN)/ruff format .
 
-bench: $(DEVELOPMENT) ## Run the benchmarks but those of realtime (takes half an hour)
-	@for each in $(filter-out $(REALTIME),$(wildcard benchmarks/[!_]*.py)); do echo "== $$each"; $(BIN)/python $$each $(ARGS) || exit 1; done
+bench: $(DEVELOPMENT) ## Run the benchmarks but those of realtime and of faults (takes half an hour)
+	@for each in $(filter-out $(REALTIME) $(FAULTS),$(wildcard benchmarks/[!_]*.py)); do echo "== $$each"; $(BIN)/python $$each $(ARGS) || exit 1; done
 
 bench-realtime: $(DEVELOPMENT) ## Measure ten thousand sockets, a reconnect storm, and positions of drivers
 	@for each in $(REALTIME); do echo "== $$each"; $(BIN)/python $$each || exit 1; done
+
+bench-faults: $(DEVELOPMENT) ## Kill one part after the other under load, and restart servers one after the other
+	@for each in $(FAULTS); do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
 schema: $(DEVELOPMENT) ## Write the schema files, the supergraph and docs/authorisation.md (needs Node)
 	$(BIN)/agora schema --output schema/public.graphql

@@ -148,7 +148,8 @@ class Parts:
                     "database": database_check(services.database),
                     "bus": bus_check(services.database, bus),
                     "search": _search_check(services.search),
-                }
+                },
+                leaving=lambda: self._drain.leaving,
             )
             services.by_port[HealthReads] = LiveHealth(health, services.database, bus)
             handle = HandledOnce(services.transactions, hear_provider)

@@ -41,9 +41,15 @@ Check = Callable[[], Awaitable[Mapping[str, Any] | Unwell]]
 class Health:
     """Asks the parts, side by side and each within two seconds; `required` ones decide whether the server is ready."""
 
-    def __init__(self, checks: Mapping[str, Check], required: frozenset[str] = frozenset({"database"})) -> None:
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        required: frozenset[str] = frozenset({"database"}),
+        leaving: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._checks = checks
         self._required = required
+        self._leaving = leaving
 
     async def report(self) -> dict[str, Any]:
         """Give `status` (ok, degraded or unavailable) and one entry per part."""
@@ -78,6 +84,8 @@ class Health:
         ]
 
     async def _ready(self, _: Request) -> Response:
+        if self._leaving():
+            return _json({"status": "stopping", "parts": {}}, 503)
         report = await self.report()
         return _json(report, 503 if report["status"] == "unavailable" else 200)
 

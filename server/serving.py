@@ -126,7 +126,7 @@ def _serve_http(
         access_log=settings.access_log,
         timeout_graceful_shutdown=int(settings.drain_seconds) + 1,
     )
-    server = Server(config, settings.drain_seconds, engines, announce)
+    server = Server(config, settings, engines, announce)
     try:
         uvloop.run(server.serve(sockets=[listener]))
     finally:
@@ -143,9 +143,10 @@ class Server(DrainingServer):
     """The HTTP server, which says when it is ready and stops when an engine has ended."""
 
     def __init__(
-        self, config: uvicorn.Config, grace_seconds: float, engines: Engines, announce: Callable[[], None]
+        self, config: uvicorn.Config, settings: Settings, engines: Engines, announce: Callable[[], None]
     ) -> None:
-        super().__init__(config, getattr(getattr(config.app, "state", None), "drain", None) or Drain(), grace_seconds)
+        drain = getattr(getattr(config.app, "state", None), "drain", None) or Drain()
+        super().__init__(config, drain, settings.drain_seconds, settings.handover_seconds)
         self.failure: str | None = None
         self._engines = engines
         self._announce = announce

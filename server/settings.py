@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import AliasChoices, Field, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import AliasChoices, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "AGORA_"
@@ -77,6 +77,9 @@ class Settings(BaseSettings):
     deadline_seconds: PositiveFloat = Field(30.0, description="longest time for one operation")
     max_values: PositiveInt = Field(200_000, description="largest result of one operation, in values")
     drain_seconds: PositiveFloat = Field(10.0, description="how long a stopping server lets operations finish")
+    handover_seconds: NonNegativeFloat = Field(
+        0.0, description="how long a stopping server serves on, not ready, until load balancers have noticed"
+    )
     introspection: bool | None = Field(None, description="schema introspection; unset: only in development")
     explorer: bool | None = Field(None, description="GraphiQL in the browser; unset: only in development")
     trusted_documents: Path | None = Field(None, description="manifest of the documents that alone are executed")

@@ -62,7 +62,7 @@ class TestHealth:
                 assert (status, state, parts["database"]) == (503, "unavailable", "unavailable")
                 assert (await application.get("/health/live")).status_code == 200
                 reply = await application.ask("{ products(first: 1) { nodes { id } } }", tenant="any")
-                assert reply.codes == ["INTERNAL"]
+                assert reply.codes == ["UNAVAILABLE"]
                 assert str(home) not in reply.response.text
             with EmbeddedPostgres(home, durable=False):
                 assert (await ready(application))[0] == 200
