@@ -2,7 +2,7 @@
 
 import strawberry
 
-from domain.identity import login, passwords, sessions, users
+from domain.identity import entering, guarding, login, passwords, sessions, users
 from domain.kernel import Unavailable
 from resolvers.identity import door
 from schema.identity.entities import Authentication, Registration, User, UserSession
@@ -12,7 +12,7 @@ from schema.kernel import (
     action,
 )
 
-AT_THE_DOOR = [login.InvalidCredentials, login.TooManyAttempts, Unavailable]
+AT_THE_DOOR = [login.InvalidCredentials, guarding.TooManyAttempts, Unavailable]
 CLOSED = [users.AccountLocked, users.AccountDeactivated]
 
 
@@ -27,7 +27,7 @@ class DoorMutation:
         result="RegisterResult",
         errors=[passwords.WeakPassword, Unavailable],
     )
-    login = action(door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED])
+    login = action(door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED, entering.SecondFactorRequired])
     refresh_token = action(
         door.refresh_token,
         Authentication,

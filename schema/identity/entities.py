@@ -6,7 +6,7 @@ from uuid import UUID
 
 import strawberry
 
-from domain.identity import addresses, login, sessions, users
+from domain.identity import addresses, attempts, factors, sessions, users
 from domain.identity.roles import RoleDefinition
 from resolvers.identity import administration, door, people
 from resolvers.kernel import Context
@@ -28,8 +28,10 @@ SELF = owner_or("identity.read", "id")
 
 enum_of(addresses.AddressType)
 enum_of(users.UserStatus)
-enum_of(login.LoginAttemptKind)
+enum_of(attempts.LoginAttemptKind)
 enum_of(sessions.SessionEnding)
+enum_of(factors.SecondFactorMethod)
+enum_of(users.ContactKind)
 
 
 @strawberry.type(description="An entry of a user's address book.")
@@ -70,7 +72,7 @@ class UserSession:
 @strawberry.type(description="One line of the login log.")
 class LoginLogEntry:
     id: UUID
-    kind: login.LoginAttemptKind
+    kind: attempts.LoginAttemptKind
     succeeded: bool
     reason: str | None
     address: str
