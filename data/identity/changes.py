@@ -27,8 +27,8 @@ from data.identity.tables import (
 from data.kernel import (
     implements,
 )
-from domain.identity.contacts import Contact, Contacts
 from domain.identity.attempts import LoginAttempt, LoginLog
+from domain.identity.contacts import Contact, Contacts
 from domain.identity.guarding import Count, LoginGuard
 from domain.identity.roles import RoleDefinition, Roles
 from domain.identity.sessions import RefreshToken, Session, SessionEnding, Sessions
@@ -179,7 +179,9 @@ class SqlLoginGuard:
         return Count(failures=0, locked_until=None) if row is None else Count(**row._mapping)  # noqa: SLF001 — SQLAlchemy's public name.
 
     async def clear(self, subject: str) -> None:
-        await self._session.execute(delete(login_guard).where(login_guard.c.subject.startswith(subject, autoescape=True)))
+        await self._session.execute(
+            delete(login_guard).where(login_guard.c.subject.startswith(subject, autoescape=True))
+        )
 
 
 @implements(Roles)

@@ -1,10 +1,9 @@
 """Second factors, one-time codes and what tenants ask for, for change; and passkeys for lists."""
 
 from collections.abc import Collection, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
-
-from datetime import datetime
 
 from sqlalchemy import bindparam, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import ARRAY
@@ -37,7 +36,11 @@ class SqlFactors:
             .scalar_subquery()
         )
         keys = select(func.array_agg(passkey.c.credential_id)).where(passkey.c.user_id == user_id).scalar_subquery()
-        row = (await self._session.execute(select(exists().where(mine).label("totp"), left.label("left"), keys.label("keys")))).one()
+        row = (
+            await self._session.execute(
+                select(exists().where(mine).label("totp"), left.label("left"), keys.label("keys"))
+            )
+        ).one()
         return Enrolled(totp=row.totp, recovery_codes=row.left, passkeys=tuple(row.keys or ()))
 
     async def authenticator(self, user_id: UUID) -> Authenticator | None:
@@ -103,7 +106,9 @@ class SqlSignInPolicies:
         self._session = session
 
     async def current(self, tenant_id: UUID) -> SignInPolicy | None:
-        return (await self._session.scalars(select(SignInPolicy).where(sign_in_policy.c.tenant_id == tenant_id))).one_or_none()
+        return (
+            await self._session.scalars(select(SignInPolicy).where(sign_in_policy.c.tenant_id == tenant_id))
+        ).one_or_none()
 
     def add(self, policy: SignInPolicy) -> None:
         self._session.add(policy)

@@ -51,7 +51,7 @@ _SESSIONS = Statement(
 _ACCOUNT = func.left(login_guard.c.subject, len("account:") + 64)
 _LOCKS = Statement(
     select(_ACCOUNT.label("subject"), func.max(login_guard.c.locked_until).label("locked_until"))
-    .where(_ACCOUNT == func.any(bindparam("keys", type_=ARRAY(Text))), login_guard.c.locked_until > _NOW)
+    .where(_ACCOUNT.bool_op("=")(func.any(bindparam("keys", type_=ARRAY(Text)))), login_guard.c.locked_until > _NOW)
     .group_by(_ACCOUNT)
 )
 _DEFINED_ROLES = Statement(select(role).order_by(role.c.name))

@@ -61,9 +61,7 @@ async def answer_challenge(
         raise InvalidChallenge
     user = await users.get(challenge.user_id)
     client = _from_there(command.client, challenge)
-    verdict = await prove(
-        user, command.proof, challenge, client, work, factors, vault, checks, guard, devices, policy
-    )
+    verdict = await prove(user, command.proof, challenge, client, work, factors, vault, checks, guard, devices, policy)
     if not verdict.accepted:
         if verdict.locked_until is None:
             log.add(LoginAttempt.at_login(user.id, client, work, reason="wrong_second_factor"))
@@ -143,9 +141,7 @@ async def begin_passkey_login(
     return _put(command.challenge, known, command.party, checks, enrolled.passkeys)
 
 
-def _put(
-    token: str, challenge: Challenge, party: RelyingParty, checks: PasskeyChecks, known: Any = ()
-) -> PutChallenge:
+def _put(token: str, challenge: Challenge, party: RelyingParty, checks: PasskeyChecks, known: Any = ()) -> PutChallenge:
     options = checks.request_options(party, challenge.nonce, known)
     return PutChallenge(token=token, challenge=challenge, options=options)
 

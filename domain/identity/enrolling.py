@@ -21,10 +21,10 @@ from domain.identity.passkeys import (
     PasskeyLimitReached,
     RelyingParty,
 )
+from domain.identity.proving import Proof, Verdict, prove
 from domain.identity.sessions import AccessPolicy, Client, FreshLoginRequired, Session, Sessions, hash_token
 from domain.identity.users import User, Users
 from domain.kernel import AlreadyExists, NotFound, Work
-from domain.identity.proving import Proof, Verdict, prove
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -142,7 +142,9 @@ async def disable_two_factor(
     Raises: NotFound.
     """
     user, authenticator = await _enrolled(work, users, factors)
-    verdict = await prove(user, command.proof, None, command.client, work, factors, vault, checks, guard, devices, policy)
+    verdict = await prove(
+        user, command.proof, None, command.client, work, factors, vault, checks, guard, devices, policy
+    )
     if not verdict.accepted:
         return FactorOutcome(verdict=verdict)
     authenticator.retire()
@@ -166,7 +168,9 @@ async def renew_recovery_codes(
     Raises: NotFound.
     """
     user, authenticator = await _enrolled(work, users, factors)
-    verdict = await prove(user, command.proof, None, command.client, work, factors, vault, checks, guard, devices, policy)
+    verdict = await prove(
+        user, command.proof, None, command.client, work, factors, vault, checks, guard, devices, policy
+    )
     if not verdict.accepted:
         return FactorOutcome(verdict=verdict)
     return FactorOutcome(verdict=verdict, user=user, recovery_codes=tuple(authenticator.renew_codes(vault)))

@@ -32,7 +32,9 @@ class SecondFactorDue:
     methods: tuple[SecondFactorMethod, ...]
 
     def refusal(self) -> SecondFactorRequired:
-        return SecondFactorRequired(challenge=self.token, methods=list(self.methods), expires_at=self.challenge.expires_at)
+        return SecondFactorRequired(
+            challenge=self.token, methods=list(self.methods), expires_at=self.challenge.expires_at
+        )
 
 
 async def enter(

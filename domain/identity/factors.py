@@ -49,7 +49,7 @@ class SecondFactorMethod(StrEnum):
 
     TOTP = "totp"
     RECOVERY_CODE = "recovery_code"
-    PASSKEY = "passkey"  # noqa: S105 — a method, not a secret.
+    PASSKEY = "passkey"
 
 
 class Secrets(Protocol):
@@ -173,8 +173,8 @@ class ChallengePurpose(StrEnum):
     """What a challenge is answered for."""
 
     SECOND_FACTOR = "second_factor"
-    PASSKEY_LOGIN = "passkey_login"  # noqa: S105 — a purpose, not a secret.
-    PASSKEY_REGISTRATION = "passkey_registration"  # noqa: S105 — see above.
+    PASSKEY_LOGIN = "passkey_login"
+    PASSKEY_REGISTRATION = "passkey_registration"
 
 
 @dataclass(eq=False, kw_only=True)

@@ -136,9 +136,7 @@ async def complete_login(
     caller = Caller.at(user.email, command.client, work, devices)
     await forgive(Door.PASSWORD, caller, guard)
     known = caller.device is not None
-    return await enter(
-        user, command.client, work, sessions, roles, log, factors, policies, policy, known_device=known
-    )
+    return await enter(user, command.client, work, sessions, roles, log, factors, policies, policy, known_device=known)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,7 +188,5 @@ async def change_password(
         raise InvalidCredentials
     user.change_password(command.new_hash)
     await forgive(Door.PASSWORD, Caller.at(user.email, command.client, work, devices), guard)
-    ended = await sessions.end_all(
-        user.id, SessionEnding.PASSWORD_CHANGED, work.now, but=work.actor.session_id
-    )
+    ended = await sessions.end_all(user.id, SessionEnding.PASSWORD_CHANGED, work.now, but=work.actor.session_id)
     return PasswordChange(user=user, ended=ended)

@@ -1,10 +1,13 @@
 """Passkeys: keys that a device keeps for one site, and what checks what they have signed."""
 
+import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, Self
 from uuid import UUID
+
+import orjson
 
 from domain.identity.events import PasskeyAdded, PasskeyDeleted, PasskeyRenamed
 from domain.identity.text import clean
@@ -100,6 +103,19 @@ class PasskeyChecks(Protocol):
         Raises: InvalidPasskey, also where the count has not grown, as when a key was copied.
         """
         ...
+
+
+def origin_of(credential: Mapping[str, Any]) -> str:
+    """Give the web origin that a browser says it answered at; what it signed is checked against that origin later.
+
+    Raises: InvalidPasskey where it says none.
+    """
+    try:
+        data = credential["response"]["clientDataJSON"]
+        said = orjson.loads(base64.urlsafe_b64decode(data + "=" * (-len(data) % 4)))
+        return str(said["origin"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise InvalidPasskey from error
 
 
 @dataclass(eq=False, kw_only=True)

@@ -37,9 +37,7 @@ class SignInPolicy(Aggregate):
                 raise InvalidInput(field="secondFactorRoles", reason=f"there are at most {MAX_ROLES}")
             self.second_factor_roles = sorted({clean("secondFactorRoles", each) for each in roles})
         self.record(
-            SignInPolicyChanged(
-                confirm_email=self.confirm_email, second_factor_roles=tuple(self.second_factor_roles)
-            )
+            SignInPolicyChanged(confirm_email=self.confirm_email, second_factor_roles=tuple(self.second_factor_roles))
         )
 
     def demanding(self, roles: Collection[str]) -> frozenset[str]:

@@ -14,7 +14,9 @@ from domain.identity.sessions import AccessTokens, Client, InvalidRefreshToken, 
 from domain.identity.text import clean_email
 from domain.identity.users import Credentials, User
 from domain.kernel import UNCHANGED
-from resolvers.kernel import Context
+from resolvers.kernel import Context, transacts
+
+rename_session = transacts(devices.rename_session)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -30,6 +30,8 @@ class TenantSites:
 def _origin(url: str) -> str:
     try:
         parts = urlsplit(url)
-        return f"{parts.scheme}://{parts.netloc}".lower() if parts.scheme in {"http", "https"} and parts.hostname else ""
+        return (
+            f"{parts.scheme}://{parts.netloc}".lower() if parts.scheme in {"http", "https"} and parts.hostname else ""
+        )
     except ValueError:
         return ""

@@ -194,7 +194,9 @@ class TestLoginGuard:
     async def test_locks_an_address_that_nobody_has_just_the_same(self, door: Door) -> None:
         for _ in range(5):
             assert await door.fail("nobody@example.com") == PasswordChallenge()
-        assert await door.begin("nobody@example.com") == PasswordChallenge(locked_until=door.work.now + timedelta(minutes=15))
+        assert await door.begin("nobody@example.com") == PasswordChallenge(
+            locked_until=door.work.now + timedelta(minutes=15)
+        )
 
     async def test_lets_five_through_however_many_come_at_once(self, door: Door) -> None:
         await door.register()

@@ -41,10 +41,13 @@ from domain.notifications import (
     UpdateCommunicationPreferences,
 )
 from domain.processes import broadcasting, notifying
+from server.identity.keys import KeyedSecrets
 from server.notifications.dispatch import Dispatcher
 from server.notifications.templating import JinjaTemplates
 from tests.events import eventually, running
 from tests.notifications import KEYS, TOKENS, Carrier, OwnDue, add_user
+
+VAULT = KeyedSecrets(b"c" * 32, b"d" * 32)
 
 
 class Post:
@@ -68,6 +71,7 @@ class Post:
             JinjaTemplates(),
             TOKENS,
             SenderIdentity(name="Harbour", address="shop@harbour.example", url="https://harbour.example"),
+            VAULT.decrypt,
             now=lambda: self.now,
             poll_seconds=0.02,
         )

@@ -36,7 +36,7 @@ CHEAP = Argon2Cost(memory_kib=64, passes=1)
 class AtHome:
     """The one site of the tests."""
 
-    async def at(self, tenant_id: UUID, origin: str | None) -> RelyingParty:  # noqa: ARG002 — the port's signature.
+    async def at(self, tenant_id: UUID, origin: str | None) -> RelyingParty:
         if origin not in {None, "https://shop.test"}:
             raise InvalidInput(field="origin", reason="it is none of the origins of this shop")
         return RelyingParty(id="shop.test", name="Shop", origins=("https://shop.test",))
