@@ -36,6 +36,7 @@ class Kind:
 def _kind(
     code: str,
     category: MessageCategory,
+    /,
     *channels: Channel,
     link: str = "",
     sealed: tuple[str, ...] = (),
