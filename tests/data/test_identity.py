@@ -15,7 +15,9 @@ from data.identity.expiry import expired
 from data.transactions import SqlTransactions
 from domain.identity.addresses import AddressType
 from domain.identity.administration import AssignRole, LockUser, UnlockUser, assign_role, lock_user, unlock_user
+from domain.identity.codes import OtpPurpose, RequestCode, request_code
 from domain.identity.entering import SecondFactorDue
+from domain.identity.factors import Challenge, ChallengePurpose, Factors
 from domain.identity.guarding import DeviceTokens
 from domain.identity.login import (
     BeginLogin,
@@ -127,6 +129,16 @@ class Door:
 
     async def refresh(self, token: str) -> SignIn | None:
         return await self.transactions.run(refresh, Refresh(token_hash=hash_token(token)), self.work)
+
+    async def ask_for_a_code(self, email: str = "ann@example.com") -> None:
+        command = RequestCode(email=email, purpose=OtpPurpose.LOGIN, client=AT_HOME)
+        await self.transactions.run(request_code, command, self.work)
+
+    async def put_a_challenge(self) -> None:
+        async def put(command: ChallengePurpose, work: Work, factors: Factors) -> None:
+            factors.add(Challenge.put(command, None, POLICY.challenge_lifetime, work)[1])
+
+        await self.transactions.run(put, ChallengePurpose.PASSKEY_LOGIN, self.work)
 
     def as_user(self, signed_in: SignIn) -> Work:
         return replace(self.work, actor=signed_in.principal)
@@ -478,11 +490,15 @@ class TestExpired:
                     await session.execute(delete(table).where(old))
                 return {table.name: len((await session.execute(select(table))).all()) for table, _ in expired(now)}
 
-        all_of_it = {"login_guard": 1, "refresh_token": 1, "session": 1, "login_attempt": 2}
+        kept = {"login_guard": 1, "refresh_token": 1, "session": 1, "login_attempt": 2}
+        all_of_it = {**kept, "challenge": 1, "one_time_code": 1}
         now = door.work.now
+        await door.ask_for_a_code()
+        await door.put_a_challenge()
         assert await left(now) == all_of_it
-        assert await left(now + timedelta(minutes=16)) == {**all_of_it, "login_guard": 0}
-        assert await left(now + timedelta(days=30)) == {**all_of_it, "login_guard": 0}
-        gone = {**all_of_it, "login_guard": 0, "refresh_token": 0}
+        later = {**kept, "challenge": 0, "one_time_code": 0, "login_guard": 0}
+        assert await left(now + timedelta(minutes=16)) == later
+        assert await left(now + timedelta(days=30)) == later
+        gone = {**later, "refresh_token": 0}
         assert await left(now + timedelta(days=31)) == gone
         assert await left(now + timedelta(days=181)) == dict.fromkeys(all_of_it, 0)
