@@ -29,7 +29,7 @@ from domain.identity.guarding import (
 from domain.identity.roles import Roles
 from domain.identity.sessions import AccessPolicy, Client, Sessions, SignIn
 from domain.identity.sign_in_policy import SignInPolicies
-from domain.identity.users import ContactKind, User, Users
+from domain.identity.users import ContactKind, Users
 from domain.kernel import Aggregate, DomainError, Work, also_when_suspended
 
 CODE_DIGITS = 6
@@ -266,12 +266,14 @@ async def log_in_with_code(
     if tried.code is None or tried.user_id is None:
         return CodeOutcome(locked_until=tried.locked_until)
     user = await users.get(tried.user_id)
-    user.verify(tried.code.contact, work.now)
     await codes.remove(tried.code)
     known = tried.caller.device is not None
     entered = await enter(
         user, command.client, work, sessions, roles, log, factors, policies, policy, known_device=known
     )
+    if isinstance(entered, SignIn):
+        # Before the second factor is shown it may be another's account, made with an address that was not theirs.
+        user.verify(tried.code.contact, work.now)
     return CodeOutcome(accepted=True, entered=entered)
 
 
@@ -290,9 +292,9 @@ async def verify_code(
     tried = await _try(command, work, guard, devices, codes, log, vault, policy)
     if tried.code is None or tried.user_id is None:
         return CodeOutcome(locked_until=tried.locked_until)
-    user: User = await users.get(tried.user_id)
-    user.verify(tried.code.contact, work.now)
     if command.purpose is OtpPurpose.PASSWORD_RESET:
         return CodeOutcome(accepted=True, reset_token=tried.code.exchange(vault, work, policy))
+    user = await users.get(tried.user_id)
+    user.verify(tried.code.contact, work.now)
     await codes.remove(tried.code)
     return CodeOutcome(accepted=True)

@@ -115,9 +115,10 @@ class Authenticator(Aggregate):
         Source: RFC 6238 §5.2, a code is accepted once; §6, one step of drift.
         """
         totp = pyotp.TOTP(vault.decrypt(self.sealed, self.place))
-        present, given = int(now.timestamp()) // STEP_SECONDS, "".join(code.split())
+        present = int(now.timestamp()) // STEP_SECONDS
+        given = "".join(code.split()).encode("utf-8", "surrogatepass")
         for step in range(present - DRIFT_STEPS, present + DRIFT_STEPS + 1):
-            if step > self.last_step and hmac.compare_digest(totp.generate_otp(step).encode(), given.encode()):
+            if step > self.last_step and hmac.compare_digest(totp.generate_otp(step).encode(), given):
                 self.last_step = step
                 self.sealed = vault.rotate(self.sealed, self.place)
                 return True

@@ -6,9 +6,19 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.identity.attempts import LoginAttempt, LoginLog
+from domain.identity.codes import OneTimeCodes, OtpPurpose
 from domain.identity.entering import SecondFactorDue, enter
 from domain.identity.factors import Factors
-from domain.identity.guarding import Caller, DeviceTokens, Door, LoginGuard, admit, forgive, note_failure
+from domain.identity.guarding import (
+    Caller,
+    DeviceTokens,
+    Door,
+    LoginGuard,
+    account_subject,
+    admit,
+    forgive,
+    note_failure,
+)
 from domain.identity.profile import Profile
 from domain.identity.roles import Roles
 from domain.identity.sessions import AccessPolicy, Client, SessionEnding, Sessions, SignIn
@@ -177,9 +187,15 @@ class PasswordChange:
 
 
 async def change_password(
-    command: ChangePassword, work: Work, users: Users, sessions: Sessions, guard: LoginGuard, devices: DeviceTokens
+    command: ChangePassword,
+    work: Work,
+    users: Users,
+    sessions: Sessions,
+    codes: OneTimeCodes,
+    guard: LoginGuard,
+    devices: DeviceTokens,
 ) -> PasswordChange:
-    """Take over the new password and end all other sessions.
+    """Take over the new password, end all other sessions, and take back a link that would set another one.
 
     Raises: InvalidCredentials when the password was changed meanwhile.
     """
@@ -187,6 +203,9 @@ async def change_password(
     if user.password_hash != command.old_hash:
         raise InvalidCredentials
     user.change_password(command.new_hash)
+    link = await codes.find(account_subject(user.email), OtpPurpose.PASSWORD_RESET)
+    if link is not None:
+        await codes.remove(link)
     await forgive(Door.PASSWORD, Caller.at(user.email, command.client, work, devices), guard)
     ended = await sessions.end_all(user.id, SessionEnding.PASSWORD_CHANGED, work.now, but=work.actor.session_id)
     return PasswordChange(user=user, ended=ended)

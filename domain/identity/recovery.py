@@ -9,7 +9,7 @@ from domain.identity.factors import Factors, Secrets
 from domain.identity.guarding import LoginGuard, account_subject, address_subject, note_failure
 from domain.identity.login import PasswordChange
 from domain.identity.sessions import AccessPolicy, Client, SessionEnding, Sessions
-from domain.identity.users import User, Users
+from domain.identity.users import ContactKind, User, Users
 from domain.kernel import DomainError, Work, also_when_suspended
 
 
@@ -85,7 +85,7 @@ async def reset_password(
     if found is None:
         raise InvalidResetToken
     code, user = found
-    if user.email_verified_at is None:
+    if code.contact is ContactKind.EMAIL and user.email_verified_at is None:
         await factors.forget_all(user.id)
     user.change_password(command.password_hash)
     user.verify(code.contact, work.now)

@@ -226,11 +226,32 @@ class TestPasswordReset:
         await house.do(RESET, link=await sent_secret(house), password="battery staple")
         assert (await house.login(password="battery staple"))["__typename"] == "SecondFactorRequired"
 
-    async def test_throws_out_what_a_stranger_set_up_before_the_address_was_confirmed(self, house: Any) -> None:
+    @pytest.mark.parametrize("by_code", [False, True])
+    async def test_throws_out_what_a_stranger_set_up_before_the_address_was_confirmed(
+        self, house: Any, by_code: bool
+    ) -> None:
         await with_app(house)
-        await house.do(FORGOT, email=ANN)
-        await house.do(RESET, link=await sent_secret(house), password="battery staple")
+        barred = await house.do(LOGIN, email=ANN, code=await code_for(house, "LOGIN"))
+        assert barred["__typename"] == "SecondFactorRequired"
+        if by_code:
+            code = await code_for(house, "PASSWORD_RESET")
+            link = (await house.do(VERIFY, email=ANN, code=code, purpose="PASSWORD_RESET"))["resetToken"]
+        else:
+            await house.do(FORGOT, email=ANN)
+            link = await sent_secret(house)
+        await house.do(RESET, link=link, password="battery staple")
         assert (await house.login(password="battery staple"))["__typename"] == "Authentication"
+
+    async def test_is_off_when_the_password_was_changed_meanwhile(self, house: Any) -> None:
+        token = (await house.member())["accessToken"]
+        await house.do(FORGOT, email=ANN)
+        link = await sent_secret(house)
+        change = """mutation($old: String!, $new: String!) { changePassword(currentPassword: $old, newPassword: $new) {
+          __typename } }"""
+        await house.do(change, token, old=house.PASSWORD, new="five horses")
+        refused = await house.do(RESET, link=link, password="battery staple")
+        assert refused["code"] == "INVALID_RESET_TOKEN"
+        assert (await house.login(password="five horses"))["__typename"] == "Authentication"
 
 
 class TestConfirmingBeforeTheFirstLogin:

@@ -71,6 +71,16 @@ class TestLoggingInWithAPasskey:
         done = await house.do(COMPLETE, challenge=asked["challenge"], passkey=signed)
         assert done["__typename"] == "Authentication"
 
+    async def test_is_asked_for_where_a_role_demands_a_second_factor(self, house: Any) -> None:
+        admin, key = await house.member("admin@example.com", "admin"), SoftKey()
+        demand = 'mutation { updateSignInPolicy(input: {secondFactorRoles: ["admin"]}) { __typename } }'
+        await add(house, admin["accessToken"], key)
+        await house.do(demand, admin["accessToken"])
+        asked = await house.do(PASSWORD_LOGIN, email="admin@example.com", password=house.PASSWORD)
+        assert asked["methods"] == ["PASSKEY"]
+        entered = await log_in(house, key)
+        assert (await house.ask("{ roles { name } }", entered["accessToken"])).errors == []
+
     async def test_refuses_another_users_key_as_a_second_factor(self, house: Any) -> None:
         bob, key = await house.member("bob@example.com"), SoftKey()
         await add(house, bob["accessToken"], key)
