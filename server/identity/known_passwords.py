@@ -1,15 +1,16 @@
 """Passwords that guessers try first: a bundled list of the most common ones, and a file of breached ones."""
 
 import mmap
-from collections.abc import Sequence
+from ast import literal_eval
 from functools import lru_cache
 from hashlib import sha1, sha256
-from importlib.util import find_spec, module_from_spec, spec_from_file_location
+from importlib.util import find_spec
 from pathlib import Path
 
 DIGEST_LETTERS = 40
 COMMON_BYTES = 8
 LONGEST_LINE = 64
+_PASSWORDS = '"passwords": '
 
 
 class BreachedPasswords:
@@ -77,16 +78,13 @@ class KnownPasswords:
 
 @lru_cache(1)
 def _common() -> bytes:
-    # Importing the package would build megabytes of dictionaries, of which we need one list for a moment.
+    # Importing the module would keep ten megabytes of lists and dictionaries; one of its lines is all that is wanted.
     package = find_spec("zxcvbn")
     folder = Path(str(package.origin)).parent if package else Path()
-    spec = spec_from_file_location("zxcvbn_lists", folder / "frequency_lists.py")
-    if spec is None or spec.loader is None:
-        raise ImportError("the list of common passwords is missing")
-    lists = module_from_spec(spec)
-    spec.loader.exec_module(lists)
-    passwords: Sequence[str] = lists.FREQUENCY_LISTS["passwords"]
-    return b"".join(sorted(map(_short, passwords)))
+    with (folder / "frequency_lists.py").open(encoding="utf-8") as lists:
+        line = next(each for each in lists if each.strip().startswith(_PASSWORDS))
+    passwords: str = literal_eval(line.strip().removeprefix(_PASSWORDS).partition(".split")[0])
+    return b"".join(sorted(map(_short, passwords.split(","))))
 
 
 def _short(password: str) -> bytes:

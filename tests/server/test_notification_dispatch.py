@@ -178,7 +178,7 @@ class TestACode:
         assert await post.dispatcher.send_due() == 1
         (letter,) = post.carriers[Channel.EMAIL].messages
         assert re.fullmatch(r"https://harbour\.example/reset-password\?token=[\w-]{43}", letter.link or "")
-        assert (letter.link or "") in letter.text
+        assert (letter.link or "") in (letter.html or "")
         assert await post.rows("link") == [(None,)]
 
     async def test_is_for_one_message_and_no_other(self, post: Post) -> None:
