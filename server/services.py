@@ -30,7 +30,10 @@ from domain.delivery.geography import Geometry
 from domain.delivery.positions import DriverSignals, Legs, PositionLog, Positions
 from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
-from domain.identity.passwords import PasswordHasher
+from domain.identity.factors import Secrets
+from domain.identity.guarding import DeviceTokens
+from domain.identity.passkeys import PasskeyChecks, RelyingParties
+from domain.identity.passwords import PasswordHasher, PasswordScreen
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
 from domain.live import LiveReads, LiveRooms, RoomBooks, StreamingPlatform
@@ -50,6 +53,10 @@ from server.delivery.addresses import PostalRules
 from server.delivery.carriers import CarrierDirectory, PostCounter
 from server.delivery.geometry import ShapelyGeometry
 from server.delivery.routing import PyVrpOptimizer
+from server.identity.keys import KeyedSecrets, SignedDeviceTokens
+from server.identity.known_passwords import KnownPasswords
+from server.identity.sites import TenantSites
+from server.identity.webauthn import WebAuthn
 from server.importer import OurMaps
 from server.live import EmbeddedStreaming
 from server.metrics import METRICS
@@ -165,9 +172,16 @@ async def open_services(
             SearchLog: await stack.enter_async_context(BufferedSearchLog(database)),
             IndexRebuild: Rebuild(engine, database),
             PasswordHasher: hasher,
-            AccessPolicy: AccessPolicy(refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds)),
+            AccessPolicy: AccessPolicy(
+                refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds), confirm_email=settings.confirm_email
+            ),
             AccessTokens: IssuingTokens(tokens, revocations),
             Cipher: AesCipher([settings.derive_key("encryption", 32)]),
+            Secrets: KeyedSecrets(settings.derive_key("encryption", 32), settings.derive_key("one-time codes")),
+            DeviceTokens: SignedDeviceTokens(settings.derive_key("devices")),
+            PasswordScreen: KnownPasswords(settings.breached_passwords),
+            PasskeyChecks: WebAuthn(),
+            RelyingParties: TenantSites(platform, settings.url, settings.allowed_origins, settings.sender_name),
             Platform: platform,
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
     secret_key: str = Field("", repr=False, description="what keys are derived from; empty: generated into the home")
     access_token_seconds: PositiveInt = Field(15 * 60, description="life of an access token")
     refresh_token_seconds: PositiveInt = Field(30 * 86_400, description="life of a refresh token")
+    confirm_email: bool = Field(
+        False, description="nobody logs in before their address is confirmed, where a tenant says nothing else"
+    )
+    breached_passwords: Path | None = Field(
+        None, description="file of breached passwords: SHA-1 digests in order, as Have I Been Pwned gives them"
+    )
 
     max_body_bytes: PositiveInt = Field(256 * 1024, description="largest body of a request")
     deadline_seconds: PositiveFloat = Field(30.0, description="longest time for one operation")
@@ -121,7 +127,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level to log")
     access_log: bool = Field(False, description="log every request")
 
-    @field_validator("home", "trusted_documents")
+    @field_validator("home", "trusted_documents", "breached_passwords")
     @classmethod
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path else None

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Table, or_
 
+from data.identity.factor_tables import challenge, one_time_code
 from data.identity.tables import login_attempt, login_guard, refresh_token, session
 
 # As long as an access token made before the end of its session could at the very most be good.
@@ -18,6 +19,8 @@ def expired(now: datetime) -> tuple[tuple[Table, ColumnElement[bool]], ...]:
     """
     return (
         (login_guard, login_guard.c.counted_until < now),
+        (challenge, challenge.c.expires_at < now),
+        (one_time_code, one_time_code.c.expires_at < now),
         (refresh_token, refresh_token.c.expires_at < now),
         (
             session,

@@ -32,7 +32,7 @@ from data.kernel import (
     timestamp,
 )
 from domain.identity.addresses import AddressType, UserAddress
-from domain.identity.login import LoginAttempt, LoginAttemptKind
+from domain.identity.attempts import LoginAttempt, LoginAttemptKind
 from domain.identity.roles import RoleAssignment, RoleDefinition
 from domain.identity.sessions import RefreshToken, Session, SessionEnding
 from domain.identity.users import User, UserStatus
@@ -60,6 +60,8 @@ user = tenant_table(
     Column("locale", Text),
     Column("status", Choice(UserStatus), nullable=False),
     json_column("preferences"),
+    timestamp("email_verified_at", nullable=True),
+    timestamp("phone_verified_at", nullable=True),
     timestamp("last_login_at", nullable=True),
     timestamp("tokens_valid_from", nullable=True),
     UniqueConstraint("tenant_id", "email"),
@@ -126,6 +128,7 @@ session = tenant_table(
     timestamp("expires_at"),
     timestamp("revoked_at", nullable=True),
     Column("revoked_reason", Choice(SessionEnding)),
+    timestamp("second_factor_at", nullable=True),
     Index("ix_session_user_id", "user_id"),
     Index("ix_session_revoked_at", "revoked_at"),
 )

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.identity.login import LoginGuard, account_subject
+from domain.identity.guarding import LoginGuard, account_subject
 from domain.identity.roles import PRESETS, Role, Roles, grants_of, require_all
-from domain.identity.sessions import SessionEnding, Sessions
+from domain.identity.sessions import AccessPolicy, SessionEnding, Sessions
+from domain.identity.sign_in_policy import SignInPolicies, SignInPolicy, UpdateSignInPolicy, asked_of
 from domain.identity.users import User, Users
 from domain.kernel import Envelope, InvalidInput, NotFound, Principal, Subscriptions, Work
 
@@ -109,6 +110,28 @@ async def deactivate_user(command: DeactivateUser, work: Work, users: Users, rol
     user.deactivate(command.reason)
     await sessions.end_all(user.id, SessionEnding.ACCOUNT_CLOSED, work.now)
     return user
+
+
+async def update_sign_in_policy(
+    command: UpdateSignInPolicy, work: Work, policies: SignInPolicies, roles: Roles, access: AccessPolicy
+) -> SignInPolicy:
+    """Change the policy; tokens of those whose roles are concerned are made anew.
+
+    Raises: InvalidInput, NotFound, Forbidden.
+    """
+    policy = await asked_of(work, policies, confirm_email=access.confirm_email)
+    before = frozenset(policy.second_factor_roles)
+    policy.change(command.confirm_email, command.second_factor_roles)
+    changed = before ^ frozenset(policy.second_factor_roles)
+    for name in sorted(changed):
+        if name not in PRESETS and await roles.find(name) is None:
+            raise NotFound(kind="Role", id=name)
+        require_all(work.actor, await grants_of([name], roles))
+    if changed:
+        await policies.outdate_tokens(changed, work)
+    if policy.version == 1:
+        policies.add(policy)
+    return policy
 
 
 @subscriptions.on("seller.verified")

@@ -83,6 +83,13 @@ NEWS: Mapping[str, tuple[News, ...]] = {
     "user.registered": (News("welcome", _user),),
     "identity.registration_repeated": (News("registration_repeated", _user),),
     "identity.password_changed": (News("password_changed", _user),),
+    "identity.new_device_seen": (News("new_device", _user),),
+    "identity.two_factor_enabled": (News("two_factor_enabled", _user),),
+    "identity.two_factor_disabled": (News("two_factor_disabled", _user),),
+    "identity.passkey_added": (News("passkey_added", _user),),
+    "identity.recovery_code_used": (
+        News("recovery_code_used", _user, lambda data: {"left": int(data.get("left", 0))}),
+    ),
     "order.paid": (
         News("order_paid", _user, lambda data: {**_order(data), "total": _amount(data)}),
         News("sale_paid", _listed("seller_ids"), _order),

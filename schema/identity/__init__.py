@@ -5,17 +5,19 @@ import strawberry
 from schema.identity.administration import AdministrationMutation, AdministrationQuery
 from schema.identity.door import DoorMutation
 from schema.identity.entities import User
+from schema.identity.factors import FactorMutation, FactorQuery
 from schema.identity.people import PeopleMutation, PeopleQuery
+from schema.identity.recovery import RecoveryMutation
 from schema.kernel import make_subgraph
 
 
 @strawberry.type
-class Query(PeopleQuery, AdministrationQuery):
+class Query(PeopleQuery, FactorQuery, AdministrationQuery):
     """What can be asked."""
 
 
 @strawberry.type
-class Mutation(DoorMutation, PeopleMutation, AdministrationMutation):
+class Mutation(DoorMutation, RecoveryMutation, FactorMutation, PeopleMutation, AdministrationMutation):
     """What can be done."""
 
 

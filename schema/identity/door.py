@@ -2,17 +2,18 @@
 
 import strawberry
 
-from domain.identity import login, passwords, sessions, users
+from domain.identity import entering, guarding, login, passwords, sessions, users
 from domain.kernel import Unavailable
 from resolvers.identity import door
-from schema.identity.entities import Authentication, Registration, User, UserSession
+from schema.identity.entities import Authentication, Registration, RevokedSessions, User, UserSession
 from schema.kernel import (
     AUTHENTICATED,
     PUBLIC,
     action,
+    command,
 )
 
-AT_THE_DOOR = [login.InvalidCredentials, login.TooManyAttempts, Unavailable]
+AT_THE_DOOR = [login.InvalidCredentials, guarding.TooManyAttempts, Unavailable]
 CLOSED = [users.AccountLocked, users.AccountDeactivated]
 
 
@@ -27,7 +28,13 @@ class DoorMutation:
         result="RegisterResult",
         errors=[passwords.WeakPassword, Unavailable],
     )
-    login = action(door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED])
+    login = action(
+        door.log_in,
+        Authentication,
+        who=PUBLIC,
+        result="LoginResult",
+        errors=[*AT_THE_DOOR, *CLOSED, entering.SecondFactorRequired],
+    )
     refresh_token = action(
         door.refresh_token,
         Authentication,
@@ -37,6 +44,10 @@ class DoorMutation:
     )
     logout = action(door.log_out, UserSession, who=PUBLIC, result="LogoutResult", errors=[sessions.InvalidRefreshToken])
     revoke_session = action(door.revoke_session, UserSession, who=AUTHENTICATED, result="RevokeSessionResult")
+    revoke_other_sessions = action(
+        door.revoke_other_sessions, RevokedSessions, who=AUTHENTICATED, result="RevokeOtherSessionsResult"
+    )
+    rename_session = command(door.rename_session, UserSession, who=AUTHENTICATED)
     change_password = action(
         door.change_password,
         User,

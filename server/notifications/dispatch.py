@@ -13,11 +13,13 @@ from uuid import UUID
 
 import structlog
 
+from data.encryption import SecretUnreadable
 from data.notifications import DueNotifications
 from data.relay import pause
 from data.transactions import SqlTransactions
 from domain.kernel import SYSTEM, Principal, Work, uuid7
 from domain.notifications import (
+    KINDS,
     BeginSending,
     Channel,
     Content,
@@ -34,6 +36,8 @@ from domain.notifications import (
     UnsubscribeTokens,
     begin_sending,
     finish_sending,
+    link_of,
+    place_of,
 )
 
 log = structlog.get_logger("agora.notifications")
@@ -56,6 +60,7 @@ class Dispatcher:
         engine: TemplateEngine,
         tokens: UnsubscribeTokens,
         identity: SenderIdentity,
+        opens: Callable[[str, str], str],
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         poll_seconds: float = POLL_SECONDS,
@@ -66,6 +71,7 @@ class Dispatcher:
         self._engine = engine
         self._tokens = tokens
         self._identity = identity
+        self._opens = opens
         self._now = now
         self._poll_seconds = poll_seconds
         self._row: asyncio.Queue[Due | None] = asyncio.Queue(BUFFER)
@@ -142,10 +148,14 @@ class Dispatcher:
         if outgoing.source is None:
             raise InvalidTemplate(part="text", reason=f"there is none called {known.template}")
         shop = outgoing.sender_name or identity.name
-        link = f"{identity.url}{known.link}" if known.link and known.channel is not Channel.IN_APP else known.link
+        kind = KINDS.get(known.template or "")
+        sealed = kind.sealed if kind else ()
+        opened = {**outgoing.values, **{name: self._open(outgoing, name) for name in sealed}}
+        path = link_of(kind, opened) if kind and sealed else known.link
+        link = f"{identity.url}{path}" if path and known.channel is not Channel.IN_APP else path
         leaving = self._leaving(outgoing)
         frame = Frame(shop=shop, link=link, unsubscribe_url=leaving) if known.channel is Channel.EMAIL else None
-        values = {**outgoing.values, "shop": shop}
+        values = {**opened, "shop": shop}
         if outgoing.parts:
             values["titles"] = self._titles(outgoing, shop)
         content = self._engine.render(outgoing.source, values, known.locale, frame)
@@ -165,6 +175,17 @@ class Dispatcher:
             devices=outgoing.devices,
         )
         return message, content
+
+    def _open(self, outgoing: Outgoing, name: str) -> str:
+        """Give a sealed part in clear.
+
+        Raises: InvalidTemplate for one that was not sealed for this kind of message.
+        """
+        known = outgoing.notification
+        try:
+            return self._opens(str(outgoing.values.get(name, "")), place_of(known.tenant_id, known.template or ""))
+        except SecretUnreadable as error:
+            raise InvalidTemplate(part=name, reason="it was not sealed for this message") from error
 
     def _titles(self, outgoing: Outgoing, shop: str) -> list[str]:
         locale = outgoing.notification.locale

@@ -18,6 +18,7 @@ from server.services import Services
 from tests.schema.buying_marketplace import bought_in
 from tests.schema.delivery_marketplace import delivered_in
 from tests.schema.documents import document
+from tests.schema.factor_marketplace import secured_in
 from tests.schema.recipes import SPARE_CATEGORIES, SPARE_SKUS, SPARE_SLUGS
 from tests.schema.talking import talked_in
 
@@ -98,6 +99,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     mark = tenant_id.hex[-8:]
     everything = Principal(user_id=uuid7(), tenant_id=tenant_id, permissions=EVERYTHING)
     await _people(market, mark, everything)
+    await secured_in(market)
     await _stores(market, mark)
     await _goods(market, mark)
     await _spares(market, mark)
