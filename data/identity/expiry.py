@@ -4,11 +4,14 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Table, or_
 
+from data.identity.sign_on import social_login
 from data.identity.tables import login_attempt, login_guard, refresh_token, session
 
 # As long as an access token made before the end of its session could at the very most be good.
 ENDED_SESSIONS_KEPT = timedelta(days=30)
 LOGIN_LOG_KEPT = timedelta(days=180)
+# Longer than any proof is taken for fresh: for as long must its second use be noticed.
+SOCIAL_LOGINS_KEPT = timedelta(days=1)
 
 
 def expired(now: datetime) -> tuple[tuple[Table, ColumnElement[bool]], ...]:
@@ -26,5 +29,6 @@ def expired(now: datetime) -> tuple[tuple[Table, ColumnElement[bool]], ...]:
                 session.c.revoked_at < now - ENDED_SESSIONS_KEPT,
             ),
         ),
+        (social_login, social_login.c.expires_at < now - SOCIAL_LOGINS_KEPT),
         (login_attempt, login_attempt.c.attempted_at < now - LOGIN_LOG_KEPT),
     )

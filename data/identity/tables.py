@@ -62,6 +62,7 @@ user = tenant_table(
     json_column("preferences"),
     timestamp("last_login_at", nullable=True),
     timestamp("tokens_valid_from", nullable=True),
+    timestamp("email_verified_at", nullable=True),
     UniqueConstraint("tenant_id", "email"),
     Index("ix_user_tokens_valid_from", "tokens_valid_from"),
 )

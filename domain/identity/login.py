@@ -11,6 +11,7 @@ from domain.identity.events import LoginAttempted, RegistrationRepeated
 from domain.identity.profile import Profile
 from domain.identity.roles import Roles
 from domain.identity.sessions import AccessPolicy, Client, Session, SessionEnding, Sessions, SignIn, printable, sign_in
+from domain.identity.single_sign_on import SingleSignOns, require_password_allowed
 from domain.identity.users import Credentials, User, Users
 from domain.kernel import Aggregate, DomainError, Work, also_when_suspended
 
@@ -203,15 +204,17 @@ async def complete_login(
     guard: LoginGuard,
     log: LoginLog,
     policy: AccessPolicy,
+    connections: SingleSignOns,
 ) -> SignIn:
     """Open a session.
 
-    Raises: InvalidCredentials when the password was changed meanwhile; AccountLocked, AccountDeactivated.
+    Raises: InvalidCredentials when the password was changed meanwhile; AccountLocked, AccountDeactivated; SingleSignOnRequired.
     """
     user = await users.get(command.credentials.user_id)
     if user.password_hash != command.credentials.password_hash:
         raise InvalidCredentials
     user.require_active()
+    await require_password_allowed(user, connections, roles)
     user.password_hash = command.new_hash or user.password_hash
     user.last_login_at = work.now
     await guard.clear(account_subject(user.email))

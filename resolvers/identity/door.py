@@ -75,7 +75,7 @@ async def log_in(context: Context, email: str, password: str, device_name: str |
         outdated = hasher.is_outdated(credentials.password_hash)
         new_hash = await hasher.hash(normal) if outdated else None
         command = login.CompleteLogin(client=client, credentials=credentials, new_hash=new_hash)
-        return _authenticated(context, await context.transact(login.complete_login, command))
+        return authenticated(context, await context.transact(login.complete_login, command))
 
 
 async def change_password(context: Context, current_password: str, new_password: str) -> User:
@@ -104,7 +104,7 @@ async def _checked(context: Context, challenge: Challenge, password: str, client
     return credentials
 
 
-def _authenticated(context: Context, signed_in: SignIn) -> Authentication:
+def authenticated(context: Context, signed_in: SignIn) -> Authentication:
     token = context.service(AccessTokens).issue(signed_in.principal, context.now())
     # From here on the operation speaks for whoever it has logged in, so that they may see themselves in the answer.
     context.principal = signed_in.principal
@@ -123,7 +123,7 @@ async def refresh_token(context: Context, refresh_token: str) -> Authentication:
     signed_in = await context.transact(sessions.refresh, command)
     if signed_in is None:
         raise InvalidRefreshToken
-    return _authenticated(context, signed_in)
+    return authenticated(context, signed_in)
 
 
 async def log_out(context: Context, refresh_token: str | None = None) -> Session:

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from domain.identity import login, passwords, sessions, users
+from domain.identity import login, passwords, sessions, single_sign_on, users
 from domain.kernel import Unavailable
 from resolvers.identity import door
 from schema.identity.entities import Authentication, Registration, User, UserSession
@@ -14,6 +14,7 @@ from schema.kernel import (
 
 AT_THE_DOOR = [login.InvalidCredentials, login.TooManyAttempts, Unavailable]
 CLOSED = [users.AccountLocked, users.AccountDeactivated]
+ELSEWHERE = [single_sign_on.SingleSignOnRequired]
 
 
 @strawberry.type
@@ -27,7 +28,7 @@ class DoorMutation:
         result="RegisterResult",
         errors=[passwords.WeakPassword, Unavailable],
     )
-    login = action(door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED])
+    login = action(door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED, *ELSEWHERE])
     refresh_token = action(
         door.refresh_token,
         Authentication,
