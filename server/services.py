@@ -30,6 +30,7 @@ from domain.delivery.geography import Geometry
 from domain.delivery.positions import DriverSignals, Legs, PositionLog, Positions
 from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
+from domain.identity.identity_providers import IdentityProviders
 from domain.identity.passwords import PasswordHasher
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
@@ -62,6 +63,8 @@ from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
 from server.payments.webhooks import Endpoints, WebhookReceiver
 from server.sagas import Runner
 from server.settings import Settings
+from server.sign_on.directory import ConfiguredProviders
+from server.sign_on.wiring import sign_on_settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
 from server.upload_tickets import SignedTickets
@@ -158,6 +161,8 @@ async def open_services(
         revocations = RevocationList(_revocations_of(database), tokens.lifetime)
         hasher = Argon2Hasher()
         stack.callback(hasher.close)
+        providers = ConfiguredProviders(sign_on_settings(settings))
+        stack.push_async_callback(providers.close)
         by_port: dict[type, Any] = {}
         platform = SqlPlatform(database, by_port)
         by_port |= {
@@ -165,6 +170,7 @@ async def open_services(
             SearchLog: await stack.enter_async_context(BufferedSearchLog(database)),
             IndexRebuild: Rebuild(engine, database),
             PasswordHasher: hasher,
+            IdentityProviders: providers,
             AccessPolicy: AccessPolicy(refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds)),
             AccessTokens: IssuingTokens(tokens, revocations),
             Cipher: AesCipher([settings.derive_key("encryption", 32)]),

@@ -98,9 +98,7 @@ social_login = tenant_table(
 map_aggregate(ExternalIdentity, external_identity)
 map_aggregate(SingleSignOn, single_sign_on)
 mapping.map_imperatively(SocialLogin, social_login)
-refuses(
-    "uq_external_identity_tenant_id_provider_subject", lambda _: AlreadyExists(kind="ExternalIdentity", value="")
-)
+refuses("uq_external_identity_tenant_id_provider_subject", lambda _: AlreadyExists(kind="ExternalIdentity", value=""))
 refuses("uq_single_sign_on_tenant_id_provider", lambda _: AlreadyExists(kind="SingleSignOn", value=""))
 refuses("uq_social_login_proof", lambda _: SocialLoginRefused())
 

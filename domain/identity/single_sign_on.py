@@ -89,12 +89,12 @@ class ConfigureSingleSignOn:
     issuer: str
     client_id: str
     client_secret: str | None = None
-    scopes: Sequence[str] = ()
-    domains: Sequence[str] = ()
+    scopes: Sequence[str] | None = None
+    domains: Sequence[str] | None = None
     groups_claim: str | None = None
-    roles: Sequence[RoleForGroup] = ()
+    roles: Sequence[RoleForGroup] | None = None
     is_enforced: bool = False
-    redirect_uris: Sequence[str] = ()
+    redirect_uris: Sequence[str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -166,7 +166,7 @@ class SingleSignOn(Aggregate):
         """
         if self.issuer not in {"", issuer}:
             raise InvalidInput(field="issuer", reason="remove the provider and set up another one")
-        domains = _domains(command.domains)
+        domains = _domains(command.domains or ())
         if command.is_enforced and not domains:
             raise InvalidInput(field="domains", reason="say whose addresses must come in by the provider")
         if command.is_enforced and self.proved_at is None:
@@ -174,10 +174,10 @@ class SingleSignOn(Aggregate):
         self.title = clean("title", command.title)
         self.issuer, self.sealed = issuer, sealed
         self.client_id = clean("clientId", command.client_id, longest=500)
-        self.scopes, self.domains = _scopes(command.scopes), domains
+        self.scopes, self.domains = _scopes(command.scopes or ()), domains
         self.groups_claim = clean_optional("groupsClaim", command.groups_claim)
-        self.roles = _mapping(command.roles)
-        self.is_enforced, self.redirect_uris = command.is_enforced, list(command.redirect_uris)
+        self.roles = _mapping(command.roles or ())
+        self.is_enforced, self.redirect_uris = bool(command.is_enforced), list(command.redirect_uris or ())
         self.ceiling, self.configured_by = sorted(work.actor.permissions), work.actor.user_id
         self.changed_at = work.now
         mapped = tuple(sorted({each["role"] for each in self.roles}))

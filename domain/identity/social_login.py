@@ -235,9 +235,7 @@ async def _spend(command: EnterByIdentity | LinkSocialIdentity, logins: SocialLo
         login.proof = command.vouched.proof
 
 
-async def _known(
-    vouched: VouchedIdentity, terms: SingleSignOn | None, users: Users, roles: Roles
-) -> User | None:
+async def _known(vouched: VouchedIdentity, terms: SingleSignOn | None, users: Users, roles: Roles) -> User | None:
     """Find the user with the same e-mail address, if both sides have verified it.
 
     An address that the provider has not verified is not even looked up, so that no answer tells whose it is.
@@ -258,9 +256,7 @@ async def _known(
 def _newcomer(vouched: VouchedIdentity, work: Work) -> User:
     first, last = presentable(vouched.first_name), presentable(vouched.last_name)
     profile = Profile(first_name=first or UNCHANGED, last_name=last or UNCHANGED)
-    email = vouched.verified_email
-    user = User.register_by_provider(email, profile, work)
-    return user
+    return User.register_by_provider(vouched.verified_email, profile, work)
 
 
 async def _come_in(

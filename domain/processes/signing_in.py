@@ -36,23 +36,22 @@ async def configure_single_sign_on(
     """
     provider = own_provider(command.name)
     known = await connections.of_provider(provider)
-    await require_handing_on(work.actor, [each.role for each in command.roles], roles)
+    await require_handing_on(work.actor, [each.role for each in command.roles or ()], roles)
     if known is None:
         known = await _added(provider, command, work, connections)
     else:
         require_all(work.actor, await grants_of([each["role"] for each in known.roles], roles))
-    if len(command.redirect_uris) > MAX_REDIRECTS:
+    redirects = command.redirect_uris or ()
+    if len(redirects) > MAX_REDIRECTS:
         raise InvalidInput(field="redirectUris", reason=f"there are at most {MAX_REDIRECTS}")
-    for each in command.redirect_uris:
-        providers.accept_redirect(each, command.redirect_uris)
+    for each in redirects:
+        providers.accept_redirect(each, redirects)
     issuer = providers.accept_issuer(command.issuer)
     known.configure(command, issuer, _sealed(command.client_secret, known, cipher), work)
     return known
 
 
-async def _added(
-    provider: str, command: ConfigureSingleSignOn, work: Work, connections: SingleSignOns
-) -> SingleSignOn:
+async def _added(provider: str, command: ConfigureSingleSignOn, work: Work, connections: SingleSignOns) -> SingleSignOn:
     if command.client_secret is None:
         raise InvalidInput(field="clientSecret", reason="a new provider needs one")
     if len(await connections.all()) >= MAX_CONNECTIONS:
@@ -167,9 +166,7 @@ async def claim_social_login(
     return ClaimedLogin(login=login, connection=connection, nonce=nonce, verifier=verifier)
 
 
-def _connection(
-    provider: str, own: SingleSignOn | None, providers: IdentityProviders, cipher: Cipher
-) -> Connection:
+def _connection(provider: str, own: SingleSignOn | None, providers: IdentityProviders, cipher: Cipher) -> Connection:
     if own is not None:
         return Connection(
             provider=own.provider,

@@ -28,7 +28,9 @@ class DoorMutation:
         result="RegisterResult",
         errors=[passwords.WeakPassword, Unavailable],
     )
-    login = action(door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED, *ELSEWHERE])
+    login = action(
+        door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED, *ELSEWHERE]
+    )
     refresh_token = action(
         door.refresh_token,
         Authentication,
