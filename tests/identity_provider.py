@@ -85,7 +85,8 @@ async def come_back(authorization_url: str, person: str, back: str = BACK) -> di
                 continue
             form = re.search(r'<form[^>]*action="([^"]+)"', answer.text)
             prompt = re.search(r'name="prompt" value="(\w+)"', answer.text)
-            assert form and prompt, answer.text
+            assert form, answer.text
+            assert prompt, answer.text
             filled = {"prompt": prompt[1], "login": person, "password": "any"}
             answer = await browser.post(urljoin(str(answer.url), form[1]), data=filled)
     raise AssertionError("the browser never came back")

@@ -24,7 +24,7 @@ TOKEN_BYTES = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Secrets:
+class LoginSecrets:
     """What a way round by a provider is protected with, in clear: made once, and told to nobody twice.
 
     The state travels with the browser, the binding stays with the client that began, nonce and verifier stay here.
@@ -36,7 +36,7 @@ class Secrets:
     verifier: str
 
     @classmethod
-    def fresh(cls) -> "Secrets":
+    def fresh(cls) -> "LoginSecrets":
         return cls(**{each: secrets.token_urlsafe(TOKEN_BYTES) for each in ("state", "binding", "nonce", "verifier")})
 
 

@@ -15,7 +15,7 @@ from domain.identity.single_sign_on import (
     own_provider,
     require_handing_on,
 )
-from domain.identity.social_login import LIFETIME, Secrets, SocialLogin, SocialLogins
+from domain.identity.social_login import LIFETIME, LoginSecrets, SocialLogin, SocialLogins
 from domain.kernel import InvalidInput, NotFound, Work, also_when_suspended
 from domain.tenancy import Cipher
 
@@ -100,7 +100,7 @@ class BeginSocialLogin:
 
     provider: str
     redirect_uri: str
-    secrets: Secrets
+    secrets: LoginSecrets
 
 
 @also_when_suspended

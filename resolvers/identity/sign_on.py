@@ -18,7 +18,7 @@ from domain.identity.identity_providers import (
 )
 from domain.identity.sessions import Client
 from domain.identity.single_sign_on import SingleSignOnReads
-from domain.identity.social_login import EnterByIdentity, LinkSocialIdentity, ReopenSocialLogin, Secrets
+from domain.identity.social_login import EnterByIdentity, LinkSocialIdentity, LoginSecrets, ReopenSocialLogin
 from domain.kernel import Unavailable
 from domain.processes import signing_in
 from domain.processes.signing_in import BeginSocialLogin, ClaimedLogin, ClaimSocialLogin, FindConnection
@@ -66,7 +66,7 @@ async def begin_social_login(context: Context, provider: str, redirect_uri: str)
     connection = await context.transact(
         signing_in.find_connection, FindConnection(provider=provider, redirect_uri=redirect_uri)
     )
-    made = Secrets.fresh()
+    made = LoginSecrets.fresh()
     way = Authorization(state=made.state, nonce=made.nonce, verifier=made.verifier, redirect_uri=redirect_uri)
     address = await context.service(IdentityProviders).authorization_url(connection, way)
     command = BeginSocialLogin(provider=provider, redirect_uri=redirect_uri, secrets=made)

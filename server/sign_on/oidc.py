@@ -241,7 +241,7 @@ def vouched_identity(connection: Connection, claims: Mapping[str, Any]) -> Vouch
         subject=subject,
         email=_text(claims, "email"),
         # Apple and others write it as a word.
-        email_verified=claims.get("email_verified") in (True, "true"),
+        email_verified=claims.get("email_verified") is True or claims.get("email_verified") == "true",
         first_name=_text(claims, "given_name"),
         last_name=_text(claims, "family_name"),
         groups=_groups(claims.get(connection.groups_claim)) if connection.groups_claim else (),

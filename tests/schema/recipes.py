@@ -5,6 +5,7 @@ from typing import Any
 from tests.schema import buying_recipes as buying
 from tests.schema import delivery_recipes as delivery
 from tests.schema import live_recipes as live
+from tests.schema import sign_on_recipes as sign_on
 from tests.schema import talking
 from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keyed, keys_in
 from tests.schema.keys import taking as _input
@@ -202,6 +203,7 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     **talking.RECIPES,
     **live.RECIPES,
     **delivery.RECIPES,
+    **sign_on.RECIPES,
 }
 
 # Names of arguments that, beside everything of type ID, name something that a tenant owns.
@@ -220,6 +222,7 @@ NOT_OWNED = {
     "upsertTemplate.input.code": "a kind of message that every tenant may write a text for",
     **buying.NOT_OWNED,
     **delivery.NOT_OWNED,
+    **sign_on.NOT_OWNED,
 }
 
 

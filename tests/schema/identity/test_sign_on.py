@@ -22,6 +22,7 @@ PEOPLE = {
     "unverified": {"email": "ann@acme.example", "email_verified": False},
 }
 LOCAL = "ann@acme.example"
+STAFF = [{"group": "desk", "role": "support_agent"}, {"group": "bosses", "role": "admin"}]
 
 
 @pytest.fixture(scope="module")
@@ -391,7 +392,6 @@ class TestLinking:
 class TestSingleSignOn:
     OWN = "sso.acme"
     LISTED = "{ singleSignOns { provider title issuer clientId domains groupsClaim roles { group role } isEnforced provedAt } }"
-    STAFF = [{"group": "desk", "role": "support_agent"}, {"group": "bosses", "role": "admin"}]
 
     @pytest.fixture
     async def admin(self, house: Any) -> str:
@@ -402,13 +402,13 @@ class TestSingleSignOn:
         provider.calm(**given)
 
     async def test_is_set_up_and_its_secret_told_to_nobody(self, traveller: Traveller, house: Any, admin: str) -> None:
-        made = await traveller.configure(admin, domains=["ACME.example"], roles=self.STAFF)
+        made = await traveller.configure(admin, domains=["ACME.example"], roles=STAFF)
         assert made == {
             "__typename": "SingleSignOn",
             "provider": self.OWN,
             "domains": ["acme.example"],
             "isEnforced": False,
-            "roles": self.STAFF,
+            "roles": STAFF,
             "scopes": ["openid", "email", "profile", "groups"],
         }
         listed = await house.ask(self.LISTED, admin)
@@ -423,7 +423,7 @@ class TestSingleSignOn:
     async def test_lets_staff_in_with_the_roles_of_their_groups(
         self, traveller: Traveller, provider: Provider, admin: str
     ) -> None:
-        await traveller.configure(admin, roles=self.STAFF)
+        await traveller.configure(admin, roles=STAFF)
         self.people(provider, ann=["desk", "unheard of"])
         first = await traveller.come_in(provider=self.OWN)
         assert [each["role"] for each in first["user"]["roles"]] == ["buyer", "support_agent"]
@@ -435,7 +435,7 @@ class TestSingleSignOn:
     async def test_takes_back_no_role_that_somebody_gave_by_hand(
         self, traveller: Traveller, provider: Provider, house: Any, admin: str
     ) -> None:
-        await traveller.configure(admin, roles=self.STAFF)
+        await traveller.configure(admin, roles=STAFF)
         entered = await traveller.come_in(provider=self.OWN)
         assign = 'mutation($id: ID!) { assignRole(input: {userId: $id, role: "support_agent"}) { __typename } }'
         assert await house.do(assign, admin, id=entered["user"]["id"]) == {"__typename": "User"}
@@ -454,7 +454,7 @@ class TestSingleSignOn:
             assert await house.do(define, admin, name=name, may=may) == {"__typename": "Role"}
         lesser = (await house.member("lesser@example.com", "connector"))["accessToken"]
         before = await traveller.kept()
-        refused = await traveller.configure(lesser, roles=self.STAFF)
+        refused = await traveller.configure(lesser, roles=STAFF)
         assert (refused["__typename"], refused["code"]) == ("Forbidden", "FORBIDDEN")
         unknown = await traveller.configure(lesser, roles=[{"group": "a", "role": "nobody"}])
         assert unknown["__typename"] == "NotFound"
@@ -473,7 +473,7 @@ class TestSingleSignOn:
         define = 'mutation { defineRole(input: {name: "connector", permissions: ["identity.sso"]}) { __typename } }'
         await house.do(define, admin)
         lesser = (await house.member("lesser@example.com", "connector"))["accessToken"]
-        await traveller.configure(admin, roles=self.STAFF)
+        await traveller.configure(admin, roles=STAFF)
         before = await traveller.kept()
         assert (await traveller.configure(lesser))["__typename"] == "Forbidden"
         assert (await house.do(REMOVE, lesser, provider=self.OWN))["__typename"] == "Forbidden"
