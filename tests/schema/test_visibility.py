@@ -11,7 +11,12 @@ from schema.kernel import visibility_of
 from schema.supergraph.declarations import BulkField
 
 ROOTS = ("Query", "Mutation", "Subscription")
-ENTERING = frozenset({"register", "login", "refresh_token", "logout", "track_search_click", "unsubscribe"})
+ENTERING = frozenset(
+    {
+        "register", "login", "refresh_token", "logout", "track_search_click", "unsubscribe", "begin_social_login",
+        "social_login",
+    }
+)  # fmt: skip
 # A guest holds the secret token of a cart and needs no account to buy what is in it.
 BUYING_AS_A_GUEST = frozenset(
     {

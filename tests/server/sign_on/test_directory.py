@@ -1,8 +1,6 @@
 """The installation's providers: Apple's secret, Telegram's signature, and what the settings name."""
 
 import base64
-import hashlib
-import hmac
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,9 +18,8 @@ from server.sign_on import apple
 from server.sign_on.directory import ConfiguredProviders, SignOnSettings
 from server.sign_on.oidc import vouched_identity
 from server.sign_on.wiring import sign_on_settings
+from tests.server.sign_on.telegram import BOT, NOW, packed, signed
 
-NOW = 1_800_000_000
-BOT = "1234:a token that only the bot's owner has"
 BACK = "https://shop.example/back"
 WAY = Authorization(state="the state", nonce="n", verifier="v" * 43, redirect_uri=BACK)
 TELEGRAM = Connection(provider="telegram", title="Telegram", kind=ProviderKind.TELEGRAM, client_id="1234", secret=BOT)
@@ -30,18 +27,6 @@ TELEGRAM = Connection(provider="telegram", title="Telegram", kind=ProviderKind.T
 
 def providers(**more: Any) -> ConfiguredProviders:
     return ConfiguredProviders(SignOnSettings(**more), clock=lambda: NOW)
-
-
-def signed(token: str = BOT, **told: Any) -> str:
-    """Sign what somebody told, as Telegram does."""
-    fields = {"id": 77, "first_name": "Ann", "auth_date": NOW - 5, **told}
-    lines = "\n".join(f"{name}={fields[name]}" for name in sorted(fields))
-    digest = hmac.new(hashlib.sha256(token.encode()).digest(), lines.encode(), hashlib.sha256).hexdigest()
-    return packed(fields | {"hash": digest})
-
-
-def packed(fields: Any) -> str:
-    return base64.urlsafe_b64encode(json.dumps(fields).encode()).rstrip(b"=").decode()
 
 
 async def identify(result: str) -> Any:
