@@ -29,6 +29,12 @@ def expired(now: datetime) -> tuple[tuple[Table, ColumnElement[bool]], ...]:
                 session.c.revoked_at < now - ENDED_SESSIONS_KEPT,
             ),
         ),
-        (social_login, social_login.c.expires_at < now - SOCIAL_LOGINS_KEPT),
+        (
+            social_login,
+            or_(
+                social_login.c.expires_at < now - SOCIAL_LOGINS_KEPT,
+                (social_login.c.expires_at < now) & social_login.c.proof.is_(None),
+            ),
+        ),
         (login_attempt, login_attempt.c.attempted_at < now - LOGIN_LOG_KEPT),
     )

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
@@ -10,8 +11,10 @@ from sqlalchemy import create_engine, text
 from sqlalchemy.pool import NullPool
 
 from data.embedded import Engines
+from domain.identity.identity_providers import Authorization, ProviderKind
 from domain.kernel import uuid7
 from server.settings import OidcProvider, Settings
+from server.sign_on.directory import ConfiguredProviders, SignOnSettings
 from tests.conftest import tenant_maker
 from tests.identity_provider import ANN, BACK, CLIENT_ID, CLIENT_SECRET, Provider, come_back, missing, provider_running
 from tests.schema.identity.sign_on import BEGIN, ENTER
@@ -93,6 +96,18 @@ class TestABrowser:
         assert me.data["me"] == {"email": "ann@acme.example", "displayName": "Ann"}
         again = (await shop.ask(ENTER, given, tenant=code)).data["socialLogin"]
         assert again["__typename"] == "SocialLoginRefused"
+
+
+class TestApple:
+    async def test_posts_a_form_to_this_server(self, provider: Provider) -> None:
+        apple = replace(provider.connection("apple"), kind=ProviderKind.APPLE)
+        providers = ConfiguredProviders(SignOnSettings(public_url="https://shop.example", sheltered=False))
+        way = Authorization(state="s", nonce="n", verifier="v" * 43, redirect_uri="com.example.app:/back")
+        asked = dict(parse_qsl(urlsplit(await providers.authorization_url(apple, way)).query))
+        await providers.close()
+        assert asked["response_mode"] == "form_post"
+        assert asked["redirect_uri"] == "https://shop.example/auth/callback/apple"
+        assert (asked["state"], asked["nonce"], asked["code_challenge_method"]) == ("s", "n", "S256")
 
 
 class TestTheCallback:
