@@ -18,6 +18,7 @@ from domain.identity.identity_providers import Connection
 NODE_FOLDER = Path(__file__).parent / "node"
 CLIENT_ID, CLIENT_SECRET = "agora", "not told to anybody"
 BACK = "http://127.0.0.1:9/back"
+OLDEST_NODE = 20
 SCOPES = ("openid", "email", "profile", "groups")
 ANN = {"email": "ann@acme.example", "email_verified": True, "given_name": "Ann", "family_name": "Acre"}
 
@@ -26,6 +27,9 @@ def missing() -> str | None:
     """Say what is missing to run the provider."""
     if not shutil.which("node"):
         return "Node is not installed: the OpenID provider cannot run"
+    version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout
+    if int(version.strip().lstrip("v").split(".")[0]) < OLDEST_NODE:
+        return f"Node {version.strip()} is too old for the OpenID provider, which wants {OLDEST_NODE} or newer"
     if not (NODE_FOLDER / "node_modules" / "oidc-provider").exists():
         return "run npm ci in tests/node"
     return None

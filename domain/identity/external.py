@@ -11,7 +11,7 @@ from domain.identity.identity_providers import VouchedIdentity
 from domain.identity.roles import Roles
 from domain.identity.single_sign_on import SingleSignOnRequired, SingleSignOns, require_password_allowed
 from domain.identity.users import User, Users
-from domain.kernel import Aggregate, AlreadyExists, DomainError, NotFound, Work, event
+from domain.kernel import Aggregate, AlreadyExists, DomainError, InvalidInput, NotFound, Work, event
 
 MAX_IDENTITIES = 20
 
@@ -112,7 +112,7 @@ async def link_to(
 ) -> ExternalIdentity:
     """Link a subject to a user; linking what is linked already changes nothing.
 
-    Raises: AlreadyExists when it is another user's, or the user has too many.
+    Raises: AlreadyExists when it is another user's; InvalidInput when the user has too many.
     """
     known = await identities.claim(provider, vouched.subject)
     if known is not None and known.user_id != user.id:
@@ -120,7 +120,7 @@ async def link_to(
     if known is not None:
         return known
     if len(await identities.of_user(user.id)) >= MAX_IDENTITIES:
-        raise AlreadyExists(kind="ExternalIdentity", value=f"in {MAX_IDENTITIES} forms")
+        raise InvalidInput(field="provider", reason=f"an account is linked to at most {MAX_IDENTITIES} identities")
     linked = ExternalIdentity.link(user, provider, vouched, work.now)
     identities.add(linked)
     return linked

@@ -1,6 +1,8 @@
 """A house whose people may come in by a provider that really runs."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -12,7 +14,7 @@ from domain.identity.identity_providers import IdentityProviders
 from domain.identity.sessions import AccessPolicy
 from domain.tenancy import Cipher
 from server.sign_on.directory import ConfiguredProviders, SignOnSettings
-from tests.identity_provider import BACK, CLIENT_ID, CLIENT_SECRET, SCOPES, Provider, come_back
+from tests.identity_provider import ANN, BACK, CLIENT_ID, CLIENT_SECRET, SCOPES, Provider, come_back
 
 BEGIN = """mutation($provider: String!, $back: String!) { beginSocialLogin(provider: $provider, redirectUri: $back) {
   __typename ... on SocialLoginStart { authorizationUrl state binding expiresAt } ... on Error { code message } } }"""
@@ -31,6 +33,14 @@ CONFIGURE = """mutation($input: ConfigureSingleSignOnInput!) { configureSingleSi
   __typename ... on SingleSignOn { provider domains isEnforced roles { group role } scopes } ... on Error { code message } } }"""
 REMOVE = """mutation($provider: String!) { removeSingleSignOn(input: {provider: $provider}) {
   __typename ... on SingleSignOn { provider } ... on Error { code } } }"""
+PEOPLE = {
+    "ann": ANN,
+    "bob": {"email": "bob@acme.example", "email_verified": True},
+    "eve": {"email": "eve@elsewhere.example", "email_verified": True},
+    "unverified": {"email": "ann@acme.example", "email_verified": False},
+}
+LOCAL = "ann@acme.example"
+STAFF = [{"group": "desk", "role": "support_agent"}, {"group": "bosses", "role": "admin"}]
 # What a refusal must leave as it was; that a way round was begun, or used up, is all that may show.
 KEPT = ("user", "external_identity", "session", "refresh_token", "role_assignment", "single_sign_on", "login_attempt")
 
@@ -122,3 +132,12 @@ class Traveller:
 
     async def lock(self, user_id: str) -> None:
         await self.rows("UPDATE identity.user SET status = 'locked' WHERE id = :id RETURNING id", id=UUID(user_id))
+
+
+@asynccontextmanager
+async def travelling(house: Any, provider: Provider, **more: Any) -> AsyncIterator[Traveller]:
+    made = Traveller(house, provider, **more)
+    try:
+        yield made
+    finally:
+        await made.providers.close()
