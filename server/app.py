@@ -45,6 +45,8 @@ from server.payments.webhooks import HandledOnce, endpoint_route, webhook_route
 from server.services import key_ring, open_services
 from server.sessions import Sessions
 from server.settings import Settings
+from server.sign_on.callback import callback_route
+from server.sign_on.directory import CALLBACK_PATH
 from server.tokens import JWKS_PATH, jwks_endpoint
 from server.upload_tickets import PATH as ATTACHMENT_PATH
 from server.uploads import PATH as UPLOAD_PATH
@@ -75,6 +77,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         Route(JWKS_PATH, jwks_endpoint(key_ring(settings))),
         unsubscribe_route(SignedTokens(settings.derive_key), sessions.transactions),
         bounce_route(settings.bounce_secrets, sessions.transactions),
+        callback_route(sessions.database, sessions.transactions),
         *([] if settings.production else mailbox_routes(mailbox_of(settings))),
     ]
     names = {
@@ -82,6 +85,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         UPLOAD_PATH: "upload",
         ATTACHMENT_PATH: "attachment",
         STREAM_HOOK_PATH: "stream_hook",
+        CALLBACK_PATH: "sign_on_callback",
     } | {SUBGRAPH_PATH.format(context=each): f"subgraph_{each}" for each in contexts}
     app = Starlette(
         routes=routes,

@@ -32,6 +32,7 @@ from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.factors import Secrets
 from domain.identity.guarding import DeviceTokens
+from domain.identity.identity_providers import IdentityProviders
 from domain.identity.passkeys import PasskeyChecks, RelyingParties
 from domain.identity.passwords import PasswordHasher, PasswordScreen
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
@@ -69,6 +70,8 @@ from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
 from server.payments.webhooks import Endpoints, WebhookReceiver
 from server.sagas import Runner
 from server.settings import Settings
+from server.sign_on.directory import ConfiguredProviders
+from server.sign_on.wiring import sign_on_settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
 from server.upload_tickets import SignedTickets
@@ -165,6 +168,8 @@ async def open_services(
         revocations = RevocationList(_revocations_of(database), tokens.lifetime)
         hasher = Argon2Hasher()
         stack.callback(hasher.close)
+        providers = ConfiguredProviders(sign_on_settings(settings))
+        stack.push_async_callback(providers.close)
         by_port: dict[type, Any] = {}
         platform = SqlPlatform(database, by_port)
         by_port |= {
@@ -175,6 +180,7 @@ async def open_services(
             AccessPolicy: AccessPolicy(
                 refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds), confirm_email=settings.confirm_email
             ),
+            IdentityProviders: providers,
             AccessTokens: IssuingTokens(tokens, revocations),
             Cipher: AesCipher([settings.derive_key("encryption", 32)]),
             Secrets: KeyedSecrets(settings.derive_key("encryption", 32), settings.derive_key("one-time codes")),

@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from data.database import Database
 from domain.kernel import NOBODY, Principal, Transactions
 from resolvers.kernel import Context
 from server.edge.executor import Bucket, Operation
@@ -100,9 +101,16 @@ class Sessions:
 
     def transactions(self) -> Transactions:
         """Give what changes are made by, for the few requests that come from no caller of the graph."""
+        return self._opened().transactions
+
+    def database(self) -> Database:
+        """Give where such a request finds out which tenant it is about."""
+        return self._opened().database
+
+    def _opened(self) -> Services:
         if self.services is None:
             raise RuntimeError("a request came before the application had started")
-        return self.services.transactions
+        return self.services
 
     async def __call__(self, connection: HTTPConnection, params: Mapping[str, Any] | None) -> GraphSession:
         """Admit a caller.

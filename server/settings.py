@@ -10,11 +10,21 @@ from typing import Annotated, Any, Literal, Self
 
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-from pydantic import AliasChoices, Field, NonNegativeFloat, PositiveFloat, PositiveInt, ValidationInfo, field_validator
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    Field,
+    NonNegativeFloat,
+    PositiveFloat,
+    PositiveInt,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "AGORA_"
 MINIMUM_SECRET_LENGTH = 32
+PRESET_PROVIDERS = ("google", "apple", "telegram")
 SCHEMES = {
     "database_url": ("postgresql", "postgres", "postgresql+asyncpg"),
     "redis_url": ("redis", "rediss", "unix"),
@@ -27,6 +37,17 @@ def default_home() -> Path:
     """The folder for data of this user."""
     data = os.environ.get("XDG_DATA_HOME", "")
     return (Path(data) if Path(data).is_absolute() else Path.home() / ".local" / "share") / "agora"
+
+
+class OidcProvider(BaseModel):
+    """An OpenID provider that everybody may log in by."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,39}$")
+    title: str
+    issuer: str = Field(pattern=r"^https?://")
+    client_id: str
+    client_secret: str = Field(repr=False)
+    scopes: tuple[str, ...] = ("openid", "email", "profile")
 
 
 class Settings(BaseSettings):
@@ -101,6 +122,20 @@ class Settings(BaseSettings):
     )
     sandbox: bool | None = Field(None, description="a payment provider to try out, at /sandbox; unset: in development")
 
+    login_redirect_uris: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="where browsers may come back to from a log-in by a provider, exactly, comma-separated"
+    )
+    google_client_id: str = Field("", description="client at Google; empty: nobody logs in by Google")
+    google_client_secret: str = Field("", repr=False, description="its secret")
+    apple_client_id: str = Field("", description="services ID at Apple; empty: nobody logs in by Apple")
+    apple_team_id: str = Field("", description="the team that it belongs to")
+    apple_key_id: str = Field("", description="the key that its secrets are signed with")
+    apple_private_key: str = Field("", repr=False, description="that key, PEM; line breaks may be written \\n")
+    telegram_bot_token: str = Field("", repr=False, description="bot for log-ins; empty: nobody logs in by Telegram")
+    oidc_providers: tuple[OidcProvider, ...] = Field(
+        (), repr=False, description="further OpenID providers, as JSON: name, title, issuer, client_id, client_secret"
+    )
+
     smtp_url: str = Field(
         "", repr=False, description="mail server, smtp:// or smtps://; empty: letters go into the mailbox"
     )
@@ -147,7 +182,17 @@ class Settings(BaseSettings):
             raise ValueError(f"must have at least {MINIMUM_SECRET_LENGTH} characters")
         return key
 
-    @field_validator("allowed_origins", "stripe_webhook_secrets", "bounce_secrets", mode="before")
+    @field_validator("oidc_providers")
+    @classmethod
+    def _named_once(cls, providers: tuple[OidcProvider, ...]) -> tuple[OidcProvider, ...]:
+        names = [each.name for each in providers]
+        if len({*names, *PRESET_PROVIDERS}) != len(names) + len(PRESET_PROVIDERS):
+            raise ValueError(f"each needs a name of its own, other than {', '.join(PRESET_PROVIDERS)}")
+        return providers
+
+    @field_validator(
+        "allowed_origins", "login_redirect_uris", "stripe_webhook_secrets", "bounce_secrets", mode="before"
+    )
     @classmethod
     def _separated(cls, origins: Any) -> Any:
         return (
@@ -205,7 +250,8 @@ def variable(name: str) -> str:
 
 def _text(value: Any) -> str:
     if isinstance(value, tuple):
-        return ",".join(value)
+        models = [each.model_dump() for each in value if isinstance(each, BaseModel)]
+        return json.dumps(models) if models else ",".join(value)
     return json.dumps(value) if isinstance(value, bool) else str(value)
 
 

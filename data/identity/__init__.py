@@ -1,5 +1,5 @@
 """Identity in PostgreSQL: tables and mappings, ports for change, batch reads, and what is thrown away."""
 
-from data.identity import changes, expiry, factor_tables, factors, reads, tables
+from data.identity import changes, expiry, factor_tables, factors, reads, sign_on, tables
 
-__all__ = ["changes", "expiry", "factor_tables", "factors", "reads", "tables"]
+__all__ = ["changes", "expiry", "factor_tables", "factors", "reads", "sign_on", "tables"]

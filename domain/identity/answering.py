@@ -15,6 +15,7 @@ from domain.identity.proving import Proof, prove
 from domain.identity.roles import Roles
 from domain.identity.sessions import AccessPolicy, Client, Sessions, SignIn, hash_token
 from domain.identity.sign_in_policy import SignInPolicies
+from domain.identity.single_sign_on import SingleSignOns, require_own_doors
 from domain.identity.users import Users
 from domain.kernel import Work, also_when_suspended
 
@@ -160,10 +161,11 @@ async def log_in_with_passkey(
     devices: DeviceTokens,
     policies: SignInPolicies,
     policy: AccessPolicy,
+    connections: SingleSignOns,
 ) -> Entrance:
     """Open a session for whoever's passkey signed the challenge; a device that has verified its user is two factors in one.
 
-    Raises: InvalidChallenge, AccountLocked, AccountDeactivated.
+    Raises: InvalidChallenge, AccountLocked, AccountDeactivated, SingleSignOnRequired.
     """
     there = await guard.peek(address_subject(command.client.address), work.now)
     if there.locked_until is not None:
@@ -179,6 +181,7 @@ async def log_in_with_passkey(
         await note_failure(command.client, work, guard, policy)
         return Entrance()
     user = await users.get(passkey.user_id)
+    await require_own_doors(user, connections, roles)
     client = _from_there(command.client, challenge)
     known = Caller.at(user.email, client, work, devices).device is not None
     entered = await enter(

@@ -29,6 +29,7 @@ from domain.identity.guarding import (
 from domain.identity.roles import Roles
 from domain.identity.sessions import AccessPolicy, Client, Sessions, SignIn
 from domain.identity.sign_in_policy import SignInPolicies
+from domain.identity.single_sign_on import SingleSignOns, require_own_doors
 from domain.identity.users import ContactKind, Users
 from domain.kernel import Aggregate, DomainError, Work, also_when_suspended
 
@@ -257,15 +258,17 @@ async def log_in_with_code(
     factors: Factors,
     policies: SignInPolicies,
     policy: AccessPolicy,
+    connections: SingleSignOns,
 ) -> CodeOutcome:
     """Open a session for whoever was sent the code, or ask for a second factor.
 
-    Raises: AccountLocked, AccountDeactivated.
+    Raises: AccountLocked, AccountDeactivated, SingleSignOnRequired.
     """
     tried = await _try(command, work, guard, devices, codes, log, vault, policy)
     if tried.code is None or tried.user_id is None:
         return CodeOutcome(locked_until=tried.locked_until)
     user = await users.get(tried.user_id)
+    await require_own_doors(user, connections, roles)
     await codes.remove(tried.code)
     known = tried.caller.device is not None
     entered = await enter(

@@ -23,6 +23,7 @@ from domain.identity.profile import Profile
 from domain.identity.roles import Roles
 from domain.identity.sessions import AccessPolicy, Client, SessionEnding, Sessions, SignIn
 from domain.identity.sign_in_policy import SignInPolicies, asked_of
+from domain.identity.single_sign_on import SingleSignOns, require_own_doors
 from domain.identity.users import Credentials, User, Users
 from domain.kernel import DomainError, Work, also_when_suspended
 
@@ -134,14 +135,16 @@ async def complete_login(
     factors: Factors,
     policies: SignInPolicies,
     policy: AccessPolicy,
+    connections: SingleSignOns,
 ) -> SignIn | SecondFactorDue:
     """Open a session, or ask for a second factor.
 
-    Raises: InvalidCredentials when the password was changed meanwhile; AccountLocked, AccountDeactivated.
+    Raises: InvalidCredentials when the password was changed meanwhile; AccountLocked, AccountDeactivated; SingleSignOnRequired.
     """
     user = await users.get(command.credentials.user_id)
     if user.password_hash != command.credentials.password_hash:
         raise InvalidCredentials
+    await require_own_doors(user, connections, roles)
     user.password_hash = command.new_hash or user.password_hash
     caller = Caller.at(user.email, command.client, work, devices)
     await forgive(Door.PASSWORD, caller, guard)

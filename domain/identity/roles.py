@@ -62,6 +62,7 @@ PERMISSIONS: Mapping[str, str] = {
     "identity.read": "See users with their contact data, sessions and log-ins.",
     "identity.manage": "Lock, unlock, deactivate and reactivate users; end their sessions.",
     "identity.roles": "Assign and revoke roles, and define new ones.",
+    "identity.sso": "Set up the tenant's own identity provider, and see how it is set up.",
     "inventory.read": "See stock levels and their journal.",
     "inventory.adjust": "Change stock levels and thresholds.",
     "live.host": "Announce and run one's own live sessions, and see studios.",

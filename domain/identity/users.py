@@ -39,6 +39,8 @@ from domain.kernel import (
 from domain.paging import Page, PageRequest
 
 MAX_ADDRESSES = 50
+NO_ADDRESS = "no-address.invalid"
+"""Where accounts have their e-mail address that have none: RFC 2606 keeps the domain from ever being anybody's."""
 MAX_ASSIGNMENTS = 200
 
 
@@ -129,6 +131,25 @@ class User(Aggregate):
             user.display_name = user.first_name or f"Customer {user.id.hex[-6:]}"
         user.record(UserRegistered(user_id=user.id, locale=user.locale))
         return user
+
+    @classmethod
+    def register_by_provider(cls, verified_email: str | None, profile: Profile, work: Work) -> "User":
+        """Make a new account without a password, for somebody whom a provider vouches for.
+
+        Raises: InvalidInput.
+        """
+        user = cls.register("", "", profile, work)
+        user.email = verified_email or f"{user.id.hex}@{NO_ADDRESS}"
+        user.email_verified_at = work.now if verified_email else None
+        return user
+
+    @property
+    def has_password(self) -> bool:
+        return self.password_hash != ""
+
+    @property
+    def email_is_verified(self) -> bool:
+        return self.email_verified_at is not None
 
     @property
     def roles(self) -> list[str]:

@@ -8,16 +8,17 @@ from schema.identity.entities import User
 from schema.identity.factors import FactorMutation, FactorQuery
 from schema.identity.people import PeopleMutation, PeopleQuery
 from schema.identity.recovery import RecoveryMutation
+from schema.identity.sign_on import SignOnMutation, SignOnQuery
 from schema.kernel import make_subgraph
 
 
 @strawberry.type
-class Query(PeopleQuery, FactorQuery, AdministrationQuery):
+class Query(PeopleQuery, FactorQuery, SignOnQuery, AdministrationQuery):
     """What can be asked."""
 
 
 @strawberry.type
-class Mutation(DoorMutation, RecoveryMutation, FactorMutation, PeopleMutation, AdministrationMutation):
+class Mutation(DoorMutation, RecoveryMutation, FactorMutation, SignOnMutation, PeopleMutation, AdministrationMutation):
     """What can be done."""
 
 

@@ -2,7 +2,7 @@
 
 import strawberry
 
-from domain.identity import entering, guarding, login, passwords, sessions, users
+from domain.identity import entering, guarding, login, passwords, sessions, single_sign_on, users
 from domain.kernel import Unavailable
 from resolvers.identity import door
 from schema.identity.entities import Authentication, Registration, RevokedSessions, User, UserSession
@@ -15,6 +15,7 @@ from schema.kernel import (
 
 AT_THE_DOOR = [login.InvalidCredentials, guarding.TooManyAttempts, Unavailable]
 CLOSED = [users.AccountLocked, users.AccountDeactivated]
+ELSEWHERE = [single_sign_on.SingleSignOnRequired]
 
 
 @strawberry.type
@@ -33,7 +34,7 @@ class DoorMutation:
         Authentication,
         who=PUBLIC,
         result="LoginResult",
-        errors=[*AT_THE_DOOR, *CLOSED, entering.SecondFactorRequired],
+        errors=[*AT_THE_DOOR, *CLOSED, *ELSEWHERE, entering.SecondFactorRequired],
     )
     refresh_token = action(
         door.refresh_token,

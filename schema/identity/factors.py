@@ -9,7 +9,7 @@ from domain.identity import factors, guarding, passkeys, sessions
 from domain.kernel import AlreadyExists
 from resolvers.identity import factors as resolvers
 from resolvers.kernel import Context
-from schema.identity.door import CLOSED
+from schema.identity.door import CLOSED, ELSEWHERE
 from schema.identity.entities import Authentication, Passkey, User
 from schema.kernel import AUTHENTICATED, PUBLIC, action, command, query
 from schema.scalars import JSON
@@ -151,5 +151,5 @@ class FactorMutation:
         Authentication,
         who=PUBLIC,
         result="LoginWithPasskeyResult",
-        errors=[factors.InvalidChallenge, passkeys.InvalidPasskey, *GUARDED, *CLOSED],
+        errors=[factors.InvalidChallenge, passkeys.InvalidPasskey, *GUARDED, *CLOSED, *ELSEWHERE],
     )

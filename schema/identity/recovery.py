@@ -7,7 +7,7 @@ import strawberry
 from domain.identity import codes, entering, guarding, passwords, recovery
 from domain.kernel import Unavailable
 from resolvers.identity import recovery as resolvers
-from schema.identity.door import CLOSED
+from schema.identity.door import CLOSED, ELSEWHERE
 from schema.identity.entities import Authentication
 from schema.inputs import enum_of
 from schema.kernel import AUTHENTICATED, PUBLIC, action
@@ -53,7 +53,7 @@ class RecoveryMutation:
         Authentication,
         who=PUBLIC,
         result="LoginWithOtpResult",
-        errors=[*TYPING, *CLOSED, entering.SecondFactorRequired],
+        errors=[*TYPING, *CLOSED, *ELSEWHERE, entering.SecondFactorRequired],
     )
     verify_email = action(resolvers.verify_email, OtpVerified, who=PUBLIC, result="VerifyEmailResult", errors=TYPING)
     request_phone_verification = action(

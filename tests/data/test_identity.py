@@ -490,7 +490,7 @@ class TestExpired:
                     await session.execute(delete(table).where(old))
                 return {table.name: len((await session.execute(select(table))).all()) for table, _ in expired(now)}
 
-        kept = {"login_guard": 4, "refresh_token": 1, "session": 1, "login_attempt": 2}
+        kept = {"login_guard": 4, "refresh_token": 1, "session": 1, "login_attempt": 2, "social_login": 0}
         all_of_it = {**kept, "challenge": 1, "one_time_code": 1}
         now = door.work.now
         await door.ask_for_a_code()

@@ -20,6 +20,7 @@ from tests.schema.delivery_marketplace import delivered_in
 from tests.schema.documents import document
 from tests.schema.factor_marketplace import secured_in
 from tests.schema.recipes import SPARE_CATEGORIES, SPARE_SKUS, SPARE_SLUGS
+from tests.schema.sign_on_marketplace import signed_in_by
 from tests.schema.talking import talked_in
 
 PASSWORD = "correct horse battery"
@@ -110,6 +111,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     await _letters(market, mark)
     await talked_in(market)
     await delivered_in(market)
+    await signed_in_by(market, mark)
     return market
 
 

@@ -6,6 +6,7 @@ from tests.schema import buying_recipes as buying
 from tests.schema import delivery_recipes as delivery
 from tests.schema import factor_recipes as factors
 from tests.schema import live_recipes as live
+from tests.schema import sign_on_recipes as sign_on
 from tests.schema import talking
 from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keyed, keys_in
 from tests.schema.keys import taking as _input
@@ -204,6 +205,7 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     **live.RECIPES,
     **delivery.RECIPES,
     **factors.RECIPES,
+    **sign_on.RECIPES,
 }
 
 # Names of arguments that, beside everything of type ID, name something that a tenant owns.
@@ -223,6 +225,7 @@ NOT_OWNED = {
     **buying.NOT_OWNED,
     **delivery.NOT_OWNED,
     **factors.NOT_OWNED,
+    **sign_on.NOT_OWNED,
 }
 
 

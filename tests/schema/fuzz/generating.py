@@ -32,6 +32,9 @@ MEASURED = {
     ("Payment", "reference"): "the bank's own, random",
     ("Refund", "reference"): "the bank's own, random",
     ("AttachmentUpload", "url"): "signed, with the moment of it inside",
+    ("SocialLoginStart", "authorizationUrl"): "has the state inside",
+    ("SocialLoginStart", "state"): "random",
+    ("SocialLoginStart", "binding"): "random",
 }
 """What differs between any two executions, and why; everything else is compared."""
 FINDING = ({"id", "slug", "sku"}, {"id", "slug"}, {"id", "code"}, {"id", "number"}, {"id", "token"})
@@ -132,6 +135,10 @@ STRINGS: dict[str, list[Any]] = {
     "opens": ["09:00"],
     "closes": ["17:30"],
     "accessToken": ["nonsense"],
+    "provider": ["telegram", "sandbox", "sso.acme", "nobody"],
+    "redirectUri": ["http://127.0.0.1/back", "https://elsewhere.example/"],
+    "issuer": ["https://id.example", "nonsense"],
+    "domains": ["acme.example", "nonsense"],
     "currentPassword": [password_of(email_of("buyer")), "wrong password"],
     "region": ["CA", "CA-ON", "XX"],
     "idempotencyKey": [f"key {number}" for number in range(300)],
