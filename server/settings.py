@@ -167,6 +167,13 @@ class Settings(BaseSettings):
     def _absolute(cls, path: Path | None) -> Path | None:
         return path.expanduser().absolute() if path else None
 
+    @field_validator("breached_passwords")
+    @classmethod
+    def _with_something_in_it(cls, path: Path | None) -> Path | None:
+        if path and not (path.is_file() and path.stat().st_size):
+            raise ValueError(f"{path} is no file with anything in it")
+        return path
+
     @field_validator("database_url", "redis_url", "meilisearch_url", "smtp_url")
     @classmethod
     def _of_a_known_scheme(cls, url: str, field: ValidationInfo) -> str:

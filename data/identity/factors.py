@@ -89,6 +89,11 @@ class SqlOneTimeCodes:
         return await self._one(one_time_code.c.digest == digest)
 
     async def replace(self, code: OneTimeCode) -> None:
+        # Neither of two who ask at once finds a row to wait for, so they wait for each other here.
+        key = func.hashtextextended(
+            func.concat("identity.code:", str(code.tenant_id), code.account, str(code.purpose)), 0
+        )
+        await self._session.execute(select(func.pg_advisory_xact_lock(key)))
         same = (one_time_code.c.account == code.account) & (one_time_code.c.purpose == code.purpose)
         await self._session.execute(delete(one_time_code).where(same))
         self._session.add(code)

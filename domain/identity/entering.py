@@ -68,6 +68,8 @@ async def enter(
                 ChallengePurpose.SECOND_FACTOR, user.id, policy.challenge_lifetime, work, client
             )
             factors.add(challenge)
+            # Whoever has the password and not the factor is somebody the owner should know of.
+            log.add(LoginAttempt.at_login(user.id, client, work, reason="second_factor_required"))
             return SecondFactorDue(token=token, challenge=challenge, methods=enrolled.methods)
     user.last_login_at = work.now
     session = Session.open(user, client, policy.refresh_lifetime, work.now, second_factor=second_factor)

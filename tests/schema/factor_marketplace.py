@@ -5,6 +5,7 @@ from typing import Any
 
 from domain.identity.codes import OneTimeCode, OneTimeCodes, OtpPurpose, RequestCode
 from domain.identity.factors import Secrets
+from domain.identity.passkeys import RelyingParties
 from domain.identity.sessions import AccessPolicy
 from domain.identity.users import Users
 from domain.kernel import Work
@@ -23,10 +24,9 @@ async def make_link(command: RequestCode, work: Work, users: Users, codes: OneTi
 async def secured_in(market: Any) -> None:
     """Give the administrator of a marketplace a passkey and a link, and remember their keys."""
     begun = await market.do("beginPasskey")
-    options = begun["options"]
-    site = options["rp"]["id"]
-    key = SoftKey(rp_id=site, origin=f"http://{site}:8000")
-    made = await market.do("addPasskey", challenge=begun["challenge"], credential=key.make(options), name="Phone")
+    party = await market.services.by_port[RelyingParties].at(market.tenant_id, None)
+    credential = SoftKey(rp_id=party.id, origin=party.origins[0]).make(begun["options"])
+    made = await market.do("addPasskey", challenge=begun["challenge"], credential=credential, name="Phone")
     command = RequestCode(email=market.keys["email"], purpose=OtpPurpose.PASSWORD_RESET, by_link=True)
     work = Work(tenant_id=market.tenant_id, actor=market.admin, now=datetime.now(UTC), correlation_id="marketplace")
     token = await market.services.transactions.run(make_link, command, work)

@@ -192,6 +192,23 @@ class TestACode:
 
 
 class TestNews:
+    @pytest.mark.parametrize(
+        ("name", "subject"),
+        [
+            ("new_device_seen", "A log-in from a new place"),
+            ("two_factor_enabled", "Your account asks for a second factor now"),
+            ("two_factor_disabled", "Your account asks for no second factor any more"),
+            ("passkey_added", "A new passkey"),
+            ("recovery_code_used", "A recovery code was used"),
+        ],
+    )
+    async def test_of_an_account_goes_to_its_owner(self, post: Post, name: str, subject: str) -> None:
+        ann = await post.person("ann@example.com")
+        await post.hear(f"identity.{name}", {"user_id": str(ann), "left": 3})
+        assert await post.dispatcher.send_due() == 2
+        (letter,) = post.carriers[Channel.EMAIL].messages
+        assert (letter.to, letter.subject) == ("ann@example.com", subject)
+
     async def test_reaches_people_where_they_are_reached_and_once_however_often_it_is_heard(self, post: Post) -> None:
         ann = await post.person("ann@example.com", first_name="Ann", locale="fr-CA")
         envelope = await post.hear("user.registered", {"user_id": str(ann)})

@@ -92,6 +92,22 @@ class TestLoggingInWithACode:
         assert (await house.do(LOGIN, email=ANN, code=second))["code"] == "INVALID_CODE"
         assert await rows_of(house, "session") == []
 
+    async def test_leaves_one_live_code_of_many_that_are_asked_for_at_once(self, house: Any) -> None:
+        await house.register()
+        known = await house.do(LOGIN, email=ANN, code=await code_for(house, "LOGIN"))
+        ask = REQUEST.replace("$contact: ContactKind", "$device: String").replace(
+            "contact: $contact", "deviceToken: $device"
+        )
+        marks = [known["deviceToken"], None, None, None]
+        given = {"email": ANN, "purpose": "LOGIN"}
+        answers = await asyncio.gather(
+            *(house.ask(ask, address=f"192.0.2.{number}", **given, device=mark) for number, mark in enumerate(marks))
+        )
+        assert {each.data["requestOtp"]["__typename"] for each in answers} == {"OtpRequested"}
+        assert len(await rows_of(house, "one_time_code")) == 1
+        entered = await house.do(LOGIN, email=ANN, code=await sent_secret(house))
+        assert entered["__typename"] == "Authentication"
+
     async def test_is_not_for_another_tenant(self, house: Any, make_house: Any, make_tenant: Any) -> None:
         await house.register()
         other = make_house(make_tenant())

@@ -71,6 +71,20 @@ class TestLoggingIn:
         again = await house.do(COMPLETE, challenge=begun["challenge"], code=app.code(1))
         assert again["code"] == "INVALID_CHALLENGE"
 
+    async def test_leaves_each_step_in_the_log(self, house: Any) -> None:
+        app, _, _ = await with_app(house)
+        house.clock.now += timedelta(minutes=1)
+        begun = await challenge_of(house)
+        await house.do(COMPLETE, challenge=begun["challenge"], code="000000")
+        done = await house.do(COMPLETE, challenge=begun["challenge"], code=app.code())
+        log = await house.do("{ myLoginLog { nodes { succeeded reason } } }", done["accessToken"])
+        assert [(each["succeeded"], each["reason"]) for each in log["nodes"]] == [
+            (True, None),
+            (False, "wrong_second_factor"),
+            (False, "second_factor_required"),
+            (True, None),
+        ]
+
     async def test_refuses_a_code_for_the_second_time(self, house: Any) -> None:
         app, _, _ = await with_app(house)
         house.clock.now += timedelta(minutes=1)
