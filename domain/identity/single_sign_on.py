@@ -269,6 +269,15 @@ async def require_handing_on(actor: Principal, names: Collection[str], roles: Ro
     require_all(actor, await grants_of(names, roles))
 
 
+async def require_covered(user: User, connection: SingleSignOn, roles: Roles) -> None:
+    """Refuse to take a provider's word for somebody who may do more than the administrator who set it up.
+
+    Raises: SingleSignOnRefused.
+    """
+    if not connection.covers(await grants_of(user.roles, roles)):
+        raise SingleSignOnRefused(reason="the account may do more than this provider is trusted with")
+
+
 async def remove_single_sign_on(
     command: RemoveSingleSignOn, work: Work, connections: SingleSignOns, roles: Roles
 ) -> SingleSignOn:

@@ -17,7 +17,7 @@ from domain.identity.profile import Profile
 from domain.identity.roles import Roles, grants_of
 from domain.identity.sessions import AccessPolicy, Client, Sessions, SignIn, hash_token, printable
 from domain.identity.sign_in_policy import SignInPolicies
-from domain.identity.single_sign_on import SingleSignOn, SingleSignOns
+from domain.identity.single_sign_on import SingleSignOn, SingleSignOns, require_covered
 from domain.identity.text import MAX_NAME, clean_email
 from domain.identity.users import User, Users
 from domain.kernel import UNCHANGED, InvalidInput, NotFound, Work, also_when_suspended, uuid7
@@ -214,6 +214,7 @@ async def link_social_identity(
     identities: ExternalIdentities,
     connections: SingleSignOns,
     logins: SocialLogins,
+    roles: Roles,
 ) -> ExternalIdentity:
     """Link an identity.
 
@@ -225,6 +226,8 @@ async def link_social_identity(
     await _spend(command, logins)
     user = await users.get(work.actor.require_user())
     user.require_active()
+    if terms is not None:
+        await require_covered(user, terms, roles)
     return await link_to(user, command.provider, command.vouched, work, identities)
 
 
@@ -282,6 +285,7 @@ async def _come_in(
         terms.require_domain(vouched.verified_email)
     user.require_active()
     if terms is not None:
+        await require_covered(user, terms, roles)
         await _take_roles(user, identity, vouched, terms, roles, work)
         terms.prove(work.now)
     identity.use(vouched, work.now)

@@ -11,7 +11,18 @@ from domain.kernel import SYSTEM, Work
 from domain.processes.configuring import reseal_secrets
 from domain.tenancy import Cipher, ResealSettings
 from tests.identity_provider import BACK, CLIENT_SECRET, Provider, missing, provider_running
-from tests.schema.identity.sign_on import BEGIN, CONFIGURE, LOCAL, MINE, PEOPLE, REMOVE, UNLINK, Traveller, travelling
+from tests.schema.identity.sign_on import (
+    BEGIN,
+    CONFIGURE,
+    LINK,
+    LOCAL,
+    MINE,
+    PEOPLE,
+    REMOVE,
+    UNLINK,
+    Traveller,
+    travelling,
+)
 
 REASON = missing()
 pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
@@ -138,6 +149,22 @@ class TestSingleSignOn:
         way = await traveller.way(provider=self.OWN)
         before = await traveller.kept()
         assert (await traveller.enter(way))["__typename"] == "LinkingRequired"
+        assert await traveller.kept() == before
+
+    async def test_vouches_for_nobody_who_may_do_more(self, traveller: Traveller, house: Any, admin: str) -> None:
+        """Whoever rules the provider would be them."""
+        define = 'mutation { defineRole(input: {name: "connector", permissions: ["identity.sso"]}) { __typename } }'
+        await house.do(define, admin)
+        lesser = (await house.member("lesser@example.com", "connector"))["accessToken"]
+        await traveller.configure(lesser)
+        way, before = await traveller.way(provider=self.OWN, token=admin), await traveller.kept()
+        assert (await house.do(LINK, admin, **way))["__typename"] == "SingleSignOnRefused"
+        assert await traveller.kept() == before
+        entered = await traveller.come_in(provider=self.OWN)
+        promote = 'mutation($id: ID!) { assignRole(input: {userId: $id, role: "finance"}) { __typename } }'
+        assert await house.do(promote, admin, id=entered["user"]["id"]) == {"__typename": "User"}
+        way, before = await traveller.way(provider=self.OWN), await traveller.kept()
+        assert (await traveller.enter(way))["__typename"] == "SingleSignOnRefused"
         assert await traveller.kept() == before
 
     @pytest.mark.parametrize("person", ["eve", "unverified"])
