@@ -23,7 +23,7 @@ from schema.supergraph import Limits
 from server.attachments import attachment_routes
 from server.edge.drain import Drain
 from server.edge.limits import Limits as DocumentLimits
-from server.edge.rate_limit import NoRateLimiter, RateLimiter, ValkeyRateLimiter
+from server.edge.rate_limit import RateLimiter, ValkeyRateLimiter
 from server.edge.routes import create_edge, edge_middleware
 from server.edge.settings import EdgeSettings, SocketLimits
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
@@ -106,7 +106,8 @@ class Parts:
         self._redis = redis
         self._drain = drain
         self._edge = edge_settings
-        self._limiter: RateLimiter = ValkeyRateLimiter(redis) if settings.rate_limit_capacity else NoRateLimiter()
+        # Without a limit in the settings there are no buckets but those of API keys.
+        self._limiter: RateLimiter = ValkeyRateLimiter(redis, f"{settings.redis_namespace}:rate:")
 
     def graph(self, path: str, contexts: Sequence[str]) -> Sequence[BaseRoute]:
         """Serve several contexts as one graph."""

@@ -3,6 +3,7 @@
 import strawberry
 
 from schema.identity.administration import AdministrationMutation, AdministrationQuery
+from schema.identity.api_keys import ApiKeyMutation, ApiKeyQuery
 from schema.identity.door import DoorMutation
 from schema.identity.entities import User
 from schema.identity.people import PeopleMutation, PeopleQuery
@@ -10,12 +11,12 @@ from schema.kernel import make_subgraph
 
 
 @strawberry.type
-class Query(PeopleQuery, AdministrationQuery):
+class Query(PeopleQuery, AdministrationQuery, ApiKeyQuery):
     """What can be asked."""
 
 
 @strawberry.type
-class Mutation(DoorMutation, PeopleMutation, AdministrationMutation):
+class Mutation(DoorMutation, PeopleMutation, AdministrationMutation, ApiKeyMutation):
     """What can be done."""
 
 

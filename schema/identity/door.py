@@ -10,7 +10,11 @@ from schema.kernel import (
     AUTHENTICATED,
     PUBLIC,
     action,
+    in_session,
 )
+
+ANYBODY = in_session(PUBLIC)
+IN_PERSON = in_session(AUTHENTICATED)
 
 AT_THE_DOOR = [login.InvalidCredentials, login.TooManyAttempts, Unavailable]
 CLOSED = [users.AccountLocked, users.AccountDeactivated]
@@ -23,24 +27,26 @@ class DoorMutation:
     register = action(
         door.register,
         Registration,
-        who=PUBLIC,
+        who=ANYBODY,
         result="RegisterResult",
         errors=[passwords.WeakPassword, Unavailable],
     )
-    login = action(door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED])
+    login = action(door.log_in, Authentication, who=ANYBODY, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED])
     refresh_token = action(
         door.refresh_token,
         Authentication,
-        who=PUBLIC,
+        who=ANYBODY,
         result="RefreshTokenResult",
         errors=[sessions.InvalidRefreshToken, *CLOSED],
     )
-    logout = action(door.log_out, UserSession, who=PUBLIC, result="LogoutResult", errors=[sessions.InvalidRefreshToken])
-    revoke_session = action(door.revoke_session, UserSession, who=AUTHENTICATED, result="RevokeSessionResult")
+    logout = action(
+        door.log_out, UserSession, who=ANYBODY, result="LogoutResult", errors=[sessions.InvalidRefreshToken]
+    )
+    revoke_session = action(door.revoke_session, UserSession, who=IN_PERSON, result="RevokeSessionResult")
     change_password = action(
         door.change_password,
         User,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="ChangePasswordResult",
         errors=[*AT_THE_DOOR, passwords.WeakPassword],
     )

@@ -197,7 +197,8 @@ class Pipeline:
 
     def _settle(self, admitted: Admitted, session: Session, result: Result, correlation_id: str) -> Response:
         actual: float | None = None
-        if isinstance(result.data, dict) and (session.buckets or admitted.report):
+        weighed = any(not bucket.counted for bucket in session.buckets)
+        if isinstance(result.data, dict) and (weighed or admitted.report):
             actual = min(admitted.requested_cost, admitted.prepared.cost.actual(result.data))
             self._limiter.refund(session.buckets, admitted.requested_cost - actual)
         return self._written(admitted, result, correlation_id, actual)
