@@ -46,9 +46,10 @@ bench: $(DEVELOPMENT) ## Run the benchmarks but those of realtime (takes half an
 bench-realtime: $(DEVELOPMENT) ## Measure ten thousand sockets, a reconnect storm, and positions of drivers
 	@for each in $(REALTIME); do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-schema: $(DEVELOPMENT) ## Write the schema files, the supergraph and docs/authorisation.md (needs Node)
+schema: $(DEVELOPMENT) ## Write the schema files, the supergraph, the REST API's description and docs/authorisation.md (needs Node)
 	$(BIN)/agora schema --output schema/public.graphql
 	$(BIN)/agora supergraph --output schema/supergraph.graphql
+	$(BIN)/agora openapi --output schema/rest.openapi.json
 	$(BIN)/python -m server.authorisation_matrix
 
 lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew

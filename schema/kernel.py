@@ -50,6 +50,7 @@ class Visibility:
     name: str
     check: Callable[[Principal, Any], None]
     per_object: bool = False
+    session_only: bool = False
 
     def __call__(self, context: Context, parent: Any = None) -> None:
         self.check(context.principal, parent)
@@ -88,7 +89,7 @@ def in_session(who: Visibility) -> Visibility:
         who.check(principal, parent)
         principal.require_session()
 
-    return Visibility(f"{who.name}, no API key", check, who.per_object)
+    return Visibility(who.name, check, who.per_object, session_only=True)
 
 
 @cache

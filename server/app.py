@@ -42,6 +42,8 @@ from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, endpoint_route, webhook_route
+from server.rest.resource import PREFIX as REST_PREFIX
+from server.rest.routes import rest_routes
 from server.services import key_ring, open_services
 from server.sessions import Sessions
 from server.settings import Settings
@@ -86,7 +88,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(MetricsMiddleware, routes=names),
+            Middleware(MetricsMiddleware, routes=names, areas={REST_PREFIX + "/": "rest"}),
             *edge_middleware(edge_settings, streamed=frozenset({UPLOAD_PATH, ATTACHMENT_PATH})),
         ],
         lifespan=parts.lifespan,
@@ -114,7 +116,7 @@ class Parts:
         limits = Limits(seconds=self._settings.deadline_seconds, values=self._settings.max_values)
         executor = GraphExecutor(build_graph(contexts, limits=limits), hide_suggestions=not self._edge.suggestions)
         settings = replace(self._edge, path=path)
-        return create_edge(
+        edge = create_edge(
             executor,
             self._sessions,
             settings,
@@ -122,7 +124,20 @@ class Parts:
             documents=self._documents(),
             drain=self._drain,
             observe=METRICS.operation,
-        ).routes
+        )
+        if set(contexts) != set(CONTEXTS):
+            # The registered documents ask across contexts; a router answers them where every process serves a part.
+            return edge.routes
+        rest = rest_routes(
+            executor,
+            self._sessions,
+            settings,
+            limiter=self._limiter,
+            drain=self._drain,
+            observe=METRICS.operation,
+            docs=self._settings.allows("explorer"),
+        )
+        return [*edge.routes, *rest]
 
     def subgraph(self, context: str) -> Sequence[BaseRoute]:
         """Serve one context as a federation router wants it: `_service` must answer even without introspection."""

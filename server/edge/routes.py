@@ -23,6 +23,19 @@ from server.edge.settings import EdgeSettings
 from server.edge.socket_limits import Tickets
 from server.edge.trusted import DocumentSource, PersistedQueries
 
+ALLOWED_HEADERS = (
+    "authorization",
+    "content-type",
+    "graphql-cost",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "traceparent",
+    "x-agora-tenant",
+    "x-api-key",
+    "x-correlation-id",
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Edge:
@@ -84,10 +97,10 @@ def edge_middleware(settings: EdgeSettings, *, streamed: frozenset[str] = frozen
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", "graphql-cost", "x-correlation-id", "traceparent", *preflight],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[*ALLOWED_HEADERS, *preflight],
         allow_credentials="*" not in settings.allowed_origins,
-        expose_headers=["x-correlation-id", "retry-after"],
+        expose_headers=["x-correlation-id", "retry-after", "etag", "link", "location"],
     )
     limits = Middleware(
         BodyLimitMiddleware,
