@@ -26,6 +26,7 @@ summary code { overflow-wrap: anywhere; } summary span { opacity: .75; }
 table { border-collapse: collapse; width: 100%; } h3 { font-size: 1rem; margin: 1rem 0 .25rem; }
 th, td { border-bottom: 1px solid var(--line); padding: .3rem .5rem .3rem 0; text-align: left; vertical-align: top; }
 th { font-weight: 600; } code, pre { font: .87rem/1.5 ui-monospace, monospace; }
+p, td { overflow-wrap: anywhere; } td:first-child { overflow-wrap: normal; }
 pre { background: color-mix(in srgb, currentColor 7%, transparent); border-radius: .3rem; overflow-x: auto; padding: .75rem; }
 """
 _STYLE_HASH = b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()
@@ -46,7 +47,7 @@ def docs_page(api: Described) -> str:
     """Write the page for a description."""
     tags = [each["name"] for each in api["tags"]]
     links = "".join(f'<a href="#{tag}">{escape(tag)}</a>' for tag in [*tags, "schemas"])
-    introduction = "".join(f"<p>{escape(each)}</p>" for each in api["info"]["description"].split("\n\n"))
+    introduction = "".join(f"<p>{_prose(each)}</p>" for each in api["info"]["description"].split("\n\n"))
     return (
         f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{escape(api["info"]["title"])}</title>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"><link rel="icon" href="data:,">'
@@ -70,7 +71,7 @@ def _operation(api: Described, method: str, path: str, operation: Described) -> 
     return (
         f'<details id="{operation["operationId"]}"><summary><b class="method {method}">{method.upper()}</b>'
         f"<code>{escape(path)}</code><span>{escape(operation['summary'])}</span></summary>"
-        f'<div class="body"><p>{escape(operation["description"])}</p>{"".join(_parts(api, operation))}</div></details>'
+        f'<div class="body"><p>{_prose(operation["description"])}</p>{"".join(_parts(api, operation))}</div></details>'
     )
 
 
@@ -82,7 +83,7 @@ def _parts(api: Described, operation: Described) -> Iterator[str]:
     yield "<h3>Responses</h3><table><tr><th>Status<th>Body<th></tr>"
     for status, each in operation["responses"].items():
         response = _resolved(api, each)
-        yield f"<tr><td>{status}<td>{_content(response)}<td>{escape(response['description'])}</tr>"
+        yield f"<tr><td>{status}<td>{_content(response)}<td>{_prose(response['description'])}</tr>"
     yield "</table>"
 
 
@@ -90,12 +91,18 @@ def _parameter(each: Described) -> str:
     needed = "<b>required</b> " if each["required"] else ""
     return (
         f"<tr><td><code>{escape(each['name'])}</code><td>{each['in']}<td>{_type(each['schema'])}"
-        f"<td>{needed}{escape(each.get('description', ''))}</tr>"
+        f"<td>{needed}{_prose(each.get('description', ''))}</tr>"
     )
 
 
 def _content(described: Described) -> str:
     return ", ".join(_type(each["schema"]) for each in described.get("content", {}).values())
+
+
+def _prose(text: str) -> str:
+    """Write a text, with what stands between backticks as code."""
+    parts = escape(text).split("`")
+    return "".join(f"<code>{each}</code>" if place % 2 else each for place, each in enumerate(parts))
 
 
 def _resolved(api: Described, each: Described) -> Described:
@@ -129,7 +136,7 @@ def _type(schema: Described) -> str:
 def _schemas(api: Described) -> str:
     parts = []
     for name, schema in api["components"]["schemas"].items():
-        description = escape(schema.get("description", ""))
+        description = _prose(schema.get("description", ""))
         parts.append(f'<h3 id="schema-{name}"><code>{name}</code></h3><p>{description}</p>{_schema(schema)}')
     return f'<h2 id="schemas">Schemas</h2>{"".join(parts)}'
 
@@ -140,7 +147,7 @@ def _schema(schema: Described) -> str:
     needed = set(schema.get("required", ()))
     rows = [
         f"<tr><td><code>{escape(name)}</code>{'' if name in needed else '?'}<td>{_type(each)}"
-        f"<td>{escape(each.get('description', ''))}</tr>"
+        f"<td>{_prose(each.get('description', ''))}</tr>"
         for name, each in schema["properties"].items()
     ]
     return f"<table><tr><th>Field<th>Type<th></tr>{''.join(rows)}</table>"

@@ -1,0 +1,102 @@
+"""The REST API keeps what its description promises, whatever is sent: generated requests, with all checks that make sense.
+
+`AGORA_FUZZ` asks for more of them, and for those at the borders of every schema.
+"""
+
+import json
+import os
+from typing import Any
+from zlib import crc32
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, settings
+from schemathesis.checks import CHECKS
+from schemathesis.core.parameters import ParameterLocation
+from schemathesis.generation import GenerationMode
+
+from domain.kernel import SYSTEM, Work
+from server.schema_files import REST_DESCRIPTION
+from tests.conftest import NOW
+from tests.server.application import Application, named
+
+EXAMPLES = int(os.environ.get("AGORA_FUZZ", "0")) // 100 or 5
+THOROUGH = "AGORA_FUZZ" in os.environ
+UNFIT = {
+    # Rules refuse what a schema cannot say: a slug of its own, a store that is one's own, an order that can be cancelled.
+    "positive_data_acceptance",
+    # They look at several requests in a row, which are not made here.
+    "use_after_free",
+    "ensure_resource_availability",
+    "object_level_authorization",
+}
+CHECKED = [each for each in CHECKS.get_all() if each.__name__ not in UNFIT]
+
+api = schemathesis.openapi.from_dict(json.loads(REST_DESCRIPTION.read_text("utf-8")))
+api.config.generation.update(modes=[GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+api.config.phases.coverage.enabled = THOROUGH
+KNOWN_IN_PATHS = {
+    ("products", "id"): "product",
+    ("products", "productId"): "product",
+    ("products", "variantId"): "variant",
+    ("products", "imageId"): "image",
+    ("products", "sku"): "sku",
+    ("stores", "storeId"): "store",
+    ("stores", "sku"): "sku",
+    ("orders", "id"): "order",
+    ("orders", "orderId"): "order",
+    ("sub-orders", "id"): "sub_order",
+    ("promotions", "id"): "promotion",
+    ("price-lists", "id"): "price_list",
+    ("price-lists", "listId"): "price_list",
+    ("reviews", "id"): "review",
+    ("imports", "id"): "job",
+}
+
+
+@pytest.fixture(scope="module")
+async def place(application: Application, open_shop: Any, workshop: Any) -> dict[str, Any]:
+    """A furnished shop to be turned upside down, and how the callers come in."""
+    shop = await open_shop("quay")
+    issue = """mutation($scopes: [String!]!) { createApiKey(name: "ERP", scopes: $scopes, rateLimitPerMinute: 60000) {
+      __typename ... on IssuedApiKey { key } ... on Error { message } } }"""
+    scopes = ["catalog.write", "catalog.publish", "inventory.adjust", "inventory.read", "orders.read", "orders.update",
+              "pricing.read", "pricing.write", "reviews.respond", "catalog.import", "stores.any", "identity.self"]  # fmt: skip
+    await _promote(workshop, shop)
+    reply = await application.ask(issue, {"scopes": scopes}, token=shop.token)
+    key = reply.data["createApiKey"]["key"]
+    headers = {
+        "guest": named(shop.code, None, {}),
+        "seller": named(None, shop.token, {}),
+        "key": {"x-api-key": key},
+    }
+    return {"url": application.url, "keys": shop.keys, "headers": headers}
+
+
+async def _promote(workshop: Any, shop: Any) -> None:
+    """Give the administrator of the shop the role that goes with the token, for keys look at roles alone."""
+    from domain.identity.administration import AssignRole, assign_role
+
+    work = Work(tenant_id=shop.market.tenant_id, actor=SYSTEM, now=NOW, correlation_id="test")
+    await workshop.transactions.run(assign_role, AssignRole(user_id=shop.market.admin.user_id, role="admin"), work)
+
+
+@api.parametrize()
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    derandomize=not THOROUGH,
+    suppress_health_check=list(HealthCheck),
+)
+def test_an_operation_answers_as_it_is_described(case: Any, place: dict[str, Any]) -> None:
+    part = case.meta.components.get(ParameterLocation.PATH) if case.meta else None
+    # Every second request is about something that there is.
+    if part is not None and part.mode.is_positive and crc32(repr(case.path_parameters).encode()) % 2:
+        area = case.path.removeprefix("/api/v1/").partition("/")[0]
+        for name in case.path_parameters or {}:
+            found = KNOWN_IN_PATHS.get((area, name))
+            if found is not None:
+                case.path_parameters[name] = place["keys"][found]
+    for headers in place["headers"].values():
+        case.call_and_validate(base_url=place["url"], headers=headers, checks=CHECKED)
