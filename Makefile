@@ -24,8 +24,9 @@ run: $(RUNTIME) ## Start Agora with its databases; Ctrl-C stops it (ARGS="--port
 test: $(DEVELOPMENT) ## Run all tests, in parallel (ARGS="tests/data -k tenant" …)
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
-test-fuzz: $(DEVELOPMENT) ## Compare both executors on many more generated operations
+test-fuzz: $(DEVELOPMENT) ## Compare both executors on many more generated operations, and the REST API with its description
 	AGORA_FUZZ=20000 $(BIN)/pytest tests/schema/supergraph/test_differential.py tests/schema/test_fuzz.py $(ARGS)
+	AGORA_FUZZ=5000 $(BIN)/pytest --timeout 2400 tests/server/test_rest_fuzz.py $(ARGS)
 
 test-crash: $(DEVELOPMENT) ## Kill servers among a thousand orders, and take ten thousand random steps
 	AGORA_CRASH=1000 AGORA_MODEL=10000 $(BIN)/pytest --timeout 2400 tests/crash $(ARGS)
