@@ -42,6 +42,7 @@ from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, endpoint_route, webhook_route
+from server.rest.problems import written_refusal
 from server.rest.resource import PREFIX as REST_PREFIX
 from server.rest.routes import rest_routes
 from server.services import key_ring, open_services
@@ -89,7 +90,11 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         routes=routes,
         middleware=[
             Middleware(MetricsMiddleware, routes=names, areas={REST_PREFIX + "/": "rest"}),
-            *edge_middleware(edge_settings, streamed=frozenset({UPLOAD_PATH, ATTACHMENT_PATH})),
+            *edge_middleware(
+                edge_settings,
+                streamed=frozenset({UPLOAD_PATH, ATTACHMENT_PATH}),
+                refusals={f"{REST_PREFIX}/": written_refusal},
+            ),
         ],
         lifespan=parts.lifespan,
     )

@@ -1,13 +1,14 @@
 """Puts the edge together: routes and middleware for one executor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from server.edge.body_limit import BodyLimitMiddleware
+from server.edge.body_limit import BodyLimitMiddleware, Written
 from server.edge.correlation import CorrelationMiddleware
 from server.edge.csrf import PREFLIGHT_HEADERS
 from server.edge.documents import Documents
@@ -88,10 +89,16 @@ def create_edge(
     return Edge(routes, drain)
 
 
-def edge_middleware(settings: EdgeSettings, *, streamed: frozenset[str] = frozenset()) -> list[Middleware]:
+def edge_middleware(
+    settings: EdgeSettings,
+    *,
+    streamed: frozenset[str] = frozenset(),
+    refusals: Mapping[str, Written] = MappingProxyType({}),
+) -> list[Middleware]:
     """The middleware of the whole application, outermost first: correlation, CORS, limits of bodies.
 
-    Paths in `streamed` take bodies of any length; their handlers bound them while they arrive.
+    Paths in `streamed` take bodies of any length; their handlers bound them while they arrive. `refusals` are how areas
+    write that a body is too long.
     """
     preflight = [name.decode() for name in PREFLIGHT_HEADERS]
     cors = Middleware(
@@ -107,5 +114,6 @@ def edge_middleware(settings: EdgeSettings, *, streamed: frozenset[str] = frozen
         max_bytes=settings.max_body_bytes,
         timeout_seconds=settings.body_timeout_seconds,
         exempt=streamed,
+        areas=refusals,
     )
     return [Middleware(CorrelationMiddleware), *([cors] if settings.allowed_origins else []), limits]

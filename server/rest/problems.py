@@ -110,6 +110,11 @@ def problem_of_refusal(refusal: Refusal) -> Problem:
     return status, problem(status, code, str(told["message"]), extensions), headers
 
 
+def written_refusal(refusal: Refusal) -> tuple[bytes, str]:
+    """Write the problem that a refusal is, where the middleware refuses."""
+    return problem_of_refusal(refusal)[1], MEDIA_TYPE
+
+
 def problem_of_errors(errors: Sequence[GraphQLError], *, shown: bool) -> Problem | None:
     """Give the problem that the errors of a result are; None where they only say what the caller does not see."""
     formatted = [formatted_error(each, correlation_id()) for each in errors]

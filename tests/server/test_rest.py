@@ -211,6 +211,11 @@ class TestChanging:
         broken = await application.client.post("/api/v1/products", content=b'{"name"', headers=headers)
         assert code_of(broken) == (400, "BAD_REQUEST")
 
+    async def test_reads_no_body_without_end(self, key: Client, application: Application) -> None:
+        headers = key.headers | {"content-type": "application/json"}
+        refused = await application.client.post("/api/v1/products", content=b" " * 300_000, headers=headers)
+        assert code_of(refused) == (413, "BODY_TOO_LARGE")
+
 
 class TestTheCaller:
     async def test_is_told_how_to_come_in(self, guest: Client) -> None:
