@@ -81,6 +81,8 @@ def enum_of(choices: type[StrEnum]) -> Any:
 def to_domain(value: Any, kind: Any = None) -> Any:
     """Turn an input into the dataclass it was made from; what the caller left out keeps the dataclass's default.
 
+    So does a null for what has a default that is none: an input that may be left out may be null in GraphQL.
+
     Raises: InvalidInput for numbers that are none, such as NaN: they compare with nothing.
     """
     if isinstance(value, Decimal) and not value.is_finite():
@@ -93,8 +95,13 @@ def to_domain(value: Any, kind: Any = None) -> Any:
     hints = get_type_hints(target)
     given = {each.name: getattr(value, each.name) for each in fields(target)}
     return target(
-        **{name: to_domain(each, hints[name]) for name, each in given.items() if each is not strawberry.UNSET}
+        **{name: to_domain(each, hints[name]) for name, each in given.items() if _is_given(each, hints[name])}
     )
+
+
+def _is_given(value: Any, hint: Any) -> bool:
+    admitted = get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+    return value is not strawberry.UNSET and (value is not None or not {NoneType, Unchanged}.isdisjoint(admitted))
 
 
 def _dataclass_in(kind: Any) -> type | None:

@@ -8,6 +8,7 @@ from uuid import UUID
 from domain.identity import api_keys
 from domain.identity.api_keys import ApiKey, ApiKeyDoor, ApiKeyReads, IssuedApiKey
 from domain.paging import Page, PageRequest
+from domain.processes import access
 from resolvers.kernel import Context
 
 
@@ -28,7 +29,7 @@ async def create_api_key(
         ),
         expires_at=expires_at,
     )
-    return await context.transact(api_keys.create_api_key, command)
+    return await context.transact(access.create_api_key, command)
 
 
 async def rotate_api_key(

@@ -26,7 +26,11 @@ VARIANT = {"name": "Blue", "sku": Fresh("SKU-")}
 # unless it has required arguments.
 RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     # platform
-    "auditLog": [{"filter": {"aggregateId": PRODUCT}}, {"filter": {"userId": USER}}],
+    "auditLog": [
+        {"filter": {"aggregateId": PRODUCT}},
+        {"filter": {"userId": USER}},
+        {"filter": {"apiKeyId": Key("api_key")}},
+    ],
     "eventStream": {"aggregateId": PRODUCT},
     "requeueDeadLetter": _input(id=Key("letter")),
     "replayProjection": _input(projection="there.is_none"),
