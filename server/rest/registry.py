@@ -201,9 +201,14 @@ class Registry:
         head = _HEAD.match(comment[0]) if comment else None
         if head is None:
             raise UnfitDocument(f"{name}: the comment above it must begin with METHOD /path")
-        (selected,) = definition.selection_set.selections
+        selected = definition.selection_set.selections[0]
         root = self.schema.get_root_type(definition.operation)
-        if not isinstance(selected, FieldNode) or root is None or selected.name.value not in root.fields:
+        if (
+            len(definition.selection_set.selections) > 1
+            or not isinstance(selected, FieldNode)
+            or root is None
+            or selected.name.value not in root.fields
+        ):
             raise UnfitDocument(f"{name} must ask for one field of the graph")
         returned = root.fields[selected.name.value].type
         made = Operation(

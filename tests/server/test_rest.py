@@ -3,15 +3,21 @@
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import asyncpg
 import httpx
 import pytest
+from graphql import TypeInfo, TypeInfoVisitor, Visitor, parse, visit
 
 from data.database import asyncpg_url
 from domain.kernel import uuid7
+from schema.graph import build
+from server.authorisation_matrix import declared
+from server.edge.strawberry_executor import StrawberryExecutor
 from server.rest.openapi import openapi
+from server.rest.registry import Registry, UnfitDocument
 from server.schema_files import REST_DESCRIPTION
 from tests.server.application import Application
 from tests.server.conftest import Shop
@@ -249,6 +255,17 @@ class TestTheCaller:
         again = await admin("POST", f"/orders/{uuid7()}/cancel", {}, idempotency_key=str(uuid7()))
         assert code_of(again) == (404, "NOT_FOUND")
 
+    @pytest.mark.parametrize("rows", [[["a"]], ["a"], [None, 5], "a", {}])
+    async def test_imports_objects_alone(self, admin: Client, shop: Shop, rows: Any) -> None:
+        before = (await admin("GET", "/imports")).json()["items"]
+        refused = await admin("POST", "/imports", {"storeId": shop.keys["store"], "rows": rows})
+        assert code_of(refused)[0] == 400
+        assert (await admin("GET", "/imports")).json()["items"] == before
+
+    async def test_takes_null_for_what_is_left_out(self, admin: Client, shop: Shop) -> None:
+        given = {"storeId": shop.keys["store"], "rows": None, "file": None}
+        assert code_of(await admin("POST", "/imports", given)) == (400, "INVALID_INPUT")
+
     async def test_follows_an_import(self, admin: Client, shop: Shop) -> None:
         started = await admin("POST", "/imports", {"storeId": shop.keys["store"], "rows": [{"sku": "X", "name": "X"}]})
         assert started.status_code == 202
@@ -265,6 +282,39 @@ class TestAddresses:
 
     async def test_whose_parameter_cannot_be(self, guest: Client) -> None:
         assert (await guest("GET", "/products/not-an-id")).status_code == 400
+
+
+class TestTheDocuments:
+    def test_ask_a_public_read_for_nothing_that_not_everybody_sees(self) -> None:
+        guarded = {(each.type, each.field) for each in declared() if each.who.name != "public"}
+        registry, asked = Registry(StrawberryExecutor(build()).schema), []
+
+        class Selected(Visitor):
+            def enter_field(self, node: Any, *_: Any) -> None:
+                kind = info.get_parent_type()
+                if kind is not None and (kind.name, node.name.value) in guarded:
+                    asked.append(f"{kind.name}.{node.name.value}")
+
+        for operation in registry.operations:
+            if ("Query", operation.field.name.value) not in guarded and operation.method == "GET":
+                info = TypeInfo(registry.schema)
+                visit(parse(operation.text), TypeInfoVisitor(info, Selected()))
+        assert asked == [], "a guest would be refused a part of what is public"
+
+    @pytest.mark.parametrize(
+        ("text", "reason"),
+        [
+            ("query a { me { id } }", "comment"),
+            ("# GET /me\nquery a { me { identity } }", "identity"),
+            ("# GET /users/{id}\nquery a { me { id } }", "neither"),
+            ("# GET /me\nquery a { me { id } }\n# GET /me\nquery b { me { id } }", "twice"),
+            ('# GET /me\nquery a { me { id } user(id: "x") { id } }', "one field"),
+        ],
+    )
+    def test_that_do_not_fit_stop_the_start(self, tmp_path: Path, text: str, reason: str) -> None:
+        (tmp_path / "wrong.graphql").write_text(text)
+        with pytest.raises(UnfitDocument, match=reason):
+            Registry(StrawberryExecutor(build()).schema, tmp_path)
 
 
 class TestTheDescription:
