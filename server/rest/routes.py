@@ -33,7 +33,7 @@ def rest_routes(
     observe: Observer,
     docs: bool,
 ) -> Sequence[BaseRoute]:
-    """Serve the registered documents; every one of them is checked, and prepared, before anything is served.
+    """Serve the registered documents, each of which is checked before anything is served.
 
     Raises: UnfitDocument.
     """

@@ -20,7 +20,7 @@ from server.schema_files import REST_DESCRIPTION
 from tests.conftest import NOW
 from tests.server.application import Application, named
 
-EXAMPLES = int(os.environ.get("AGORA_FUZZ", "0")) // 100 or 5
+EXAMPLES = int(os.environ.get("AGORA_FUZZ", "0")) // 100 or 3
 THOROUGH = "AGORA_FUZZ" in os.environ
 UNFIT = {
     # Rules refuse what a schema cannot say: a slug of its own, a store that is one's own, an order that can be cancelled.
