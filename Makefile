@@ -25,8 +25,9 @@ run: $(RUNTIME) ## Start Agora with its databases; Ctrl-C stops it (ARGS="--port
 test: $(DEVELOPMENT) ## Run all tests, in parallel (ARGS="tests/data -k tenant" …)
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
 
-test-fuzz: $(DEVELOPMENT) ## Compare both executors on many more generated operations
+test-fuzz: $(DEVELOPMENT) ## Compare both executors on many more generated operations, and the REST API with its description
 	AGORA_FUZZ=20000 $(BIN)/pytest tests/schema/supergraph/test_differential.py tests/schema/test_fuzz.py $(ARGS)
+	AGORA_FUZZ=5000 $(BIN)/pytest --timeout 2400 tests/server/test_rest_fuzz.py $(ARGS)
 
 test-crash: $(DEVELOPMENT) ## Kill servers among a thousand orders, and take ten thousand random steps
 	AGORA_CRASH=1000 AGORA_MODEL=10000 $(BIN)/pytest --timeout 2400 tests/crash $(ARGS)
@@ -50,9 +51,10 @@ bench-realtime: $(DEVELOPMENT) ## Measure ten thousand sockets, a reconnect stor
 bench-faults: $(DEVELOPMENT) ## Kill one part after the other under load, and restart servers one after the other
 	@for each in $(FAULTS); do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-schema: $(DEVELOPMENT) ## Write the schema files, the supergraph and docs/authorisation.md (needs Node)
+schema: $(DEVELOPMENT) ## Write the schema files, the supergraph, the REST API's description and docs/authorisation.md (needs Node)
 	$(BIN)/agora schema --output schema/public.graphql
 	$(BIN)/agora supergraph --output schema/supergraph.graphql
+	$(BIN)/agora openapi --output schema/rest.openapi.json
 	$(BIN)/python -m server.authorisation_matrix
 
 lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew

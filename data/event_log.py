@@ -121,9 +121,10 @@ def _row(aggregate: Aggregate, recorded: Recorded, work: Work) -> dict[str, Any]
 
 
 def event_metadata(work: Work) -> dict[str, str | None]:
-    """Say on whose behalf and in which request an event came to be."""
-    user = work.actor.user_id
-    return {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+    """Say on whose behalf, in which request, and with which API key if any, an event came to be."""
+    user, key = work.actor.user_id, work.actor.api_key_id
+    by_key = {"api_key_id": str(key)} if key else {}
+    return {"user_id": str(user) if user else None, "correlation_id": work.correlation_id, **by_key}
 
 
 Follower = Callable[[AsyncSession], None]

@@ -105,6 +105,13 @@ class Forbidden(DomainError):
 
 
 @dataclass(eq=False)
+class SessionRequired(DomainError):
+    """What governs accounts is done by people who have logged in, never with an API key."""
+
+    template = "An API key cannot do this; log in."
+
+
+@dataclass(eq=False)
 class TenantReadOnly(DomainError):
     """A suspended or cancelled tenant can be read but not changed."""
 
@@ -253,9 +260,13 @@ class Transitions(Generic[S]):
         return "\n".join(["stateDiagram-v2", *edges])
 
 
+SELF_SCOPE = "identity.self"
+"""What an API key needs wherever it is enough for a person to be the one whom something concerns."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Principal:
-    """Who is calling: a person, a machine, or nobody."""
+    """Who is calling: a person, a machine, or nobody; with an API key, its user within the scopes of the key."""
 
     user_id: UUID | None = None
     tenant_id: UUID | None = None
@@ -263,6 +274,7 @@ class Principal:
     roles: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     store_ids: frozenset[UUID] = frozenset()
+    api_key_id: UUID | None = None
 
     @property
     def is_authenticated(self) -> bool:
@@ -279,6 +291,22 @@ class Principal:
     def works_at(self, store_id: UUID) -> bool:
         """Say whether the caller acts for this store, or for every store of the tenant."""
         return store_id in self.store_ids or self.may("stores.any")
+
+    def require_scope(self, scope: str = SELF_SCOPE) -> None:
+        """Refuse an API key that lacks a scope; people need none for what is theirs.
+
+        Raises: Forbidden.
+        """
+        if self.api_key_id is not None and not self.may(scope):
+            raise Forbidden(permission=scope)
+
+    def require_session(self) -> None:
+        """Refuse every API key.
+
+        Raises: SessionRequired.
+        """
+        if self.api_key_id is not None:
+            raise SessionRequired
 
     def require_user(self) -> UUID:
         """Give the id of the logged-in user.

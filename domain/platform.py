@@ -18,6 +18,7 @@ class AuditFilter:
     name: str | None = None
     aggregate_id: UUID | None = None
     user_id: UUID | None = None
+    api_key_id: UUID | None = None
     correlation_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None

@@ -14,6 +14,7 @@ from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
 from domain.kernel import (
+    SELF_SCOPE,
     ConcurrentModification,
     DomainError,
     Forbidden,
@@ -49,6 +50,7 @@ class Visibility:
     name: str
     check: Callable[[Principal, Any], None]
     per_object: bool = False
+    session_only: bool = False
 
     def __call__(self, context: Context, parent: Any = None) -> None:
         self.check(context.principal, parent)
@@ -58,12 +60,36 @@ def _anybody(_principal: Principal, _parent: Any) -> None:
     """Let everybody pass."""
 
 
-def _logged_in(principal: Principal, _parent: Any) -> None:
-    principal.require_user()
+def _whoever_changes(principal: Principal, _parent: Any) -> None:
+    """Let everybody pass but API keys that are not meant to change what is their user's own."""
+    principal.require_scope()
+
+
+@cache
+def authenticated(scope: str = SELF_SCOPE) -> Visibility:
+    """Show a field to everybody who is logged in; an API key needs a scope for it."""
+
+    def check(principal: Principal, _parent: Any) -> None:
+        principal.require_user()
+        principal.require_scope(scope)
+
+    return Visibility("authenticated", check)
 
 
 PUBLIC = Visibility("public", _anybody)
-AUTHENTICATED = Visibility("authenticated", _logged_in)
+PUBLIC_CHANGE = Visibility("public", _whoever_changes)
+AUTHENTICATED = authenticated()
+
+
+@cache
+def in_session(who: Visibility) -> Visibility:
+    """Let do those whom `who` lets, unless they come with an API key: keys do not govern accounts."""
+
+    def check(principal: Principal, parent: Any) -> None:
+        who.check(principal, parent)
+        principal.require_session()
+
+    return Visibility(who.name, check, who.per_object, session_only=True)
 
 
 @cache
@@ -84,8 +110,11 @@ def owner_or(name: str, attribute_name: str = "user_id") -> Visibility:
     def check(principal: Principal, parent: Any) -> None:
         if principal.user_id is None:
             raise Unauthenticated
-        if getattr(parent, attribute_name) != principal.user_id and not principal.may(name):
+        if principal.may(name):
+            return
+        if getattr(parent, attribute_name) != principal.user_id:
             raise Forbidden(permission=name)
+        principal.require_scope()
 
     return Visibility(f"owner or {name}", check, per_object=True)
 
@@ -203,6 +232,7 @@ def command(
     The command's dataclass becomes the input type; the answer is a union of `returns` and the typed errors, the common
     ones included. What is raised and stands in the union is an answer, everything else an error of the operation.
     """
+    who = PUBLIC_CHANGE if who is PUBLIC else who
     refusals: tuple[type[DomainError], ...] = tuple(dict.fromkeys((*errors, *COMMON_ERRORS)))
     kind = get_type_hints(function)["command"]
     union = result_union(f"{name or kind.__name__}Result", returns, refusals)
@@ -233,6 +263,7 @@ def action(
     **options: Any,
 ) -> Any:
     """Declare a mutation that has plain arguments instead of a command: a resolver `(context, **arguments)`."""
+    who = PUBLIC_CHANGE if who is PUBLIC else who
     refusals: tuple[type[DomainError], ...] = tuple(dict.fromkeys((*errors, *COMMON_ERRORS)))
 
     async def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:  # noqa: ARG001 — see `query`.

@@ -29,6 +29,7 @@ class AuditEntry:
     version: int = strawberry.field(description="The version that the aggregate reached by it.")
     data = computed(lambda entry, _context: domain.audited(entry.name, entry.data), JSON)
     user_id: UUID | None = strawberry.field(description="Who caused it; null for the system itself.")
+    api_key_id: UUID | None = strawberry.field(description="The API key with which it was caused, if it was.")
     correlation_id: str | None
     occurred_at: datetime
 

@@ -23,7 +23,7 @@ from schema.supergraph import Limits
 from server.attachments import attachment_routes
 from server.edge.drain import Drain
 from server.edge.limits import Limits as DocumentLimits
-from server.edge.rate_limit import NoRateLimiter, RateLimiter, ValkeyRateLimiter
+from server.edge.rate_limit import RateLimiter, ValkeyRateLimiter
 from server.edge.routes import create_edge, edge_middleware
 from server.edge.settings import EdgeSettings, SocketLimits
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
@@ -42,6 +42,9 @@ from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, endpoint_route, webhook_route
+from server.rest.problems import written_refusal
+from server.rest.resource import PREFIX as REST_PREFIX
+from server.rest.routes import rest_routes
 from server.services import key_ring, open_services
 from server.sessions import Sessions
 from server.settings import Settings
@@ -90,8 +93,12 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(MetricsMiddleware, routes=names),
-            *edge_middleware(edge_settings, streamed=frozenset({UPLOAD_PATH, ATTACHMENT_PATH})),
+            Middleware(MetricsMiddleware, routes=names, areas={REST_PREFIX + "/": "rest"}),
+            *edge_middleware(
+                edge_settings,
+                streamed=frozenset({UPLOAD_PATH, ATTACHMENT_PATH}),
+                refusals={f"{REST_PREFIX}/": written_refusal},
+            ),
         ],
         lifespan=parts.lifespan,
     )
@@ -110,14 +117,15 @@ class Parts:
         self._redis = redis
         self._drain = drain
         self._edge = edge_settings
-        self._limiter: RateLimiter = ValkeyRateLimiter(redis) if settings.rate_limit_capacity else NoRateLimiter()
+        # Without a limit in the settings there are no buckets but those of API keys.
+        self._limiter: RateLimiter = ValkeyRateLimiter(redis, f"{settings.redis_namespace}:rate:")
 
     def graph(self, path: str, contexts: Sequence[str]) -> Sequence[BaseRoute]:
         """Serve several contexts as one graph."""
         limits = Limits(seconds=self._settings.deadline_seconds, values=self._settings.max_values)
         executor = GraphExecutor(build_graph(contexts, limits=limits), hide_suggestions=not self._edge.suggestions)
         settings = replace(self._edge, path=path)
-        return create_edge(
+        edge = create_edge(
             executor,
             self._sessions,
             settings,
@@ -125,7 +133,20 @@ class Parts:
             documents=self._documents(),
             drain=self._drain,
             observe=METRICS.operation,
-        ).routes
+        )
+        if set(contexts) != set(CONTEXTS):
+            # The registered documents ask across contexts; a router answers them where every process serves a part.
+            return edge.routes
+        rest = rest_routes(
+            executor,
+            self._sessions,
+            settings,
+            limiter=self._limiter,
+            drain=self._drain,
+            observe=METRICS.operation,
+            docs=self._settings.allows("explorer"),
+        )
+        return [*edge.routes, *rest]
 
     def subgraph(self, context: str) -> Sequence[BaseRoute]:
         """Serve one context as a federation router wants it: `_service` must answer even without introspection."""

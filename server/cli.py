@@ -134,6 +134,12 @@ def supergraph(output: Output = None) -> None:
 
 
 @app.command()
+def openapi(output: Output = None) -> None:
+    """Print the description of the REST API (OpenAPI 3.1)."""
+    _write(resolve_name("server.rest.openapi:openapi")(), output)
+
+
+@app.command()
 def doctor(
     home: Home = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import perf_counter
+from types import MappingProxyType
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.platform_collector import PlatformCollector
@@ -99,18 +100,25 @@ METRICS = Metrics()
 
 
 class MetricsMiddleware:
-    """Counts requests by route: the paths given by their names, and everything else as `other`."""
+    """Counts requests by route: paths and areas (by how their paths begin) by name, and everything else as `other`."""
 
-    def __init__(self, app: ASGIApp, routes: Mapping[str, str], metrics: Metrics = METRICS) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        routes: Mapping[str, str],
+        metrics: Metrics = METRICS,
+        areas: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         self._app = app
         self._routes = routes
+        self._areas = areas
         self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        route = self._routes.get(scope["path"], "other")
+        route = self._routes.get(scope["path"]) or self._area(scope["path"])
         method = scope["method"] if scope["method"] in METHODS else "other"
         status, begun = "500", perf_counter()
 
@@ -125,6 +133,9 @@ class MetricsMiddleware:
         finally:
             self._metrics.requests.labels(method, route, status).inc()
             self._metrics.request_seconds.labels(route).observe(perf_counter() - begun)
+
+    def _area(self, path: str) -> str:
+        return next((name for start, name in self._areas.items() if path.startswith(start)), "other")
 
 
 def metrics_route(refresh: Callable[[], Awaitable[None]] | None = None, metrics: Metrics = METRICS) -> Route:

@@ -11,6 +11,7 @@ from schema.graph import CONTEXTS, build, subgraph
 ROOT = Path(__file__).parent.parent
 COMPOSER = ROOT / "deploy" / "composition"
 PUBLIC_SDL = ROOT / "schema" / "public.graphql"
+REST_DESCRIPTION = ROOT / "schema" / "rest.openapi.json"
 SUPERGRAPH_SDL = ROOT / "schema" / "supergraph.graphql"
 URL = "http://127.0.0.1:8000/subgraphs/{context}/graphql"
 

@@ -13,6 +13,7 @@ from data.database import Database
 from data.declarations import declared
 from data.delivery import BufferedPositionLog, RememberedLegs
 from data.encryption import AesCipher
+from data.identity.api_keys import KeyUses
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
 from data.inventory import GroupedStockDesk
@@ -30,6 +31,7 @@ from domain.delivery.geography import Geometry
 from domain.delivery.positions import DriverSignals, Legs, PositionLog, Positions
 from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
+from domain.identity.api_keys import ApiKeyDoor, ApiKeyReads
 from domain.identity.factors import Secrets
 from domain.identity.guarding import DeviceTokens
 from domain.identity.identity_providers import IdentityProviders
@@ -49,6 +51,7 @@ from domain.tenancy import Cipher, Platform
 from domain.topics import Presence, Signals, TopicHub
 from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
+from server.api_keys import KeyAuthenticator
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.delivery.addresses import PostalRules
 from server.delivery.carriers import CarrierDirectory, PostCounter
@@ -166,6 +169,8 @@ async def open_services(
         search = engine if writes_index else FallbackSearchEngine(engine, PostgresTextSearch(database))
         tokens = token_service(settings, key_ring(settings))
         revocations = RevocationList(_revocations_of(database), tokens.lifetime)
+        uses = await stack.enter_async_context(KeyUses(database))
+        keys = KeyAuthenticator(_keys_of(database), uses.note)
         hasher = Argon2Hasher()
         stack.callback(hasher.close)
         providers = ConfiguredProviders(sign_on_settings(settings))
@@ -182,6 +187,7 @@ async def open_services(
             ),
             IdentityProviders: providers,
             AccessTokens: IssuingTokens(tokens, revocations),
+            ApiKeyDoor: keys,
             Cipher: AesCipher([settings.derive_key("encryption", 32)]),
             Secrets: KeyedSecrets(settings.derive_key("encryption", 32), settings.derive_key("one-time codes")),
             DeviceTokens: SignedDeviceTokens(settings.derive_key("devices")),
@@ -240,7 +246,7 @@ async def open_services(
             database=database,
             transactions=transactions,
             tenants=TenantResolver(platform),
-            authenticator=Authenticator(tokens, revocations),
+            authenticator=Authenticator(tokens, revocations, keys),
             search=search,
             sagas=runner,
             webhooks=payments.receivers,
@@ -266,6 +272,17 @@ def _revocations_of(database: Database) -> Any:
         reads = database.system_reads()
         try:
             return await reads.port(RevocationReads).since(since)
+        finally:
+            await reads.close()
+
+    return load
+
+
+def _keys_of(database: Database) -> Any:
+    async def load(key_ids: Sequence[UUID]) -> Sequence[Any | None]:
+        reads = database.system_reads()
+        try:
+            return await reads.port(ApiKeyReads).presented(key_ids)
         finally:
             await reads.close()
 

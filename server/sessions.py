@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from data.database import Database
 from domain.kernel import NOBODY, Principal, Transactions
 from resolvers.kernel import Context
+from server.api_keys import FOR_EVER, VerifiedKey
 from server.edge.executor import Bucket, Operation
 from server.edge.socket_limits import ADDRESS
 from server.services import Services
@@ -36,11 +37,13 @@ class GraphSession:
 
     @property
     def principal(self) -> str:
+        if self.caller.api_key_id:
+            return f"key:{self.caller.api_key_id}"
         return f"user:{self.caller.user_id}" if self.caller.user_id else f"{ADDRESS}{self.address}"
 
     @property
     def expires_at(self) -> float | None:
-        return self.token.expires_at if self.token else None
+        return self.token.expires_at if self.token and self.token.expires_at < FOR_EVER else None
 
     @asynccontextmanager
     async def context(self, _operation: Operation, correlation_id: str) -> AsyncIterator[Context]:
@@ -134,7 +137,7 @@ class Sessions:
             locale=tenant.language_for(accepted) if tenant else "en",
             address=address,
             user_agent=(connection.headers.get("user-agent") or "")[:300] or None,
-            buckets=self._buckets(caller, tenant, address),
+            buckets=[*_buckets_of(token), *self._buckets(caller, tenant, address)],
         )
 
     def _buckets(self, caller: Principal, tenant: ResolvedTenant | None, address: str) -> Sequence[Bucket]:
@@ -148,3 +151,11 @@ class Sessions:
             share = (settings.rate_limit_capacity * 100, settings.rate_limit_refill * 100)
             buckets.append(Bucket(f"tenant:{tenant.id}", *share))
         return buckets
+
+
+def _buckets_of(token: VerifiedToken | None) -> Sequence[Bucket]:
+    """Give the bucket in which the requests of an API key are counted, whatever they cost."""
+    if not isinstance(token, VerifiedKey):
+        return ()
+    rate = token.rate_limit_per_minute
+    return (Bucket(f"key:{token.key_id}", rate, rate / 60, counted=True),)

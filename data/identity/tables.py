@@ -32,6 +32,7 @@ from data.kernel import (
     timestamp,
 )
 from domain.identity.addresses import AddressType, UserAddress
+from domain.identity.api_keys import ApiKey
 from domain.identity.attempts import LoginAttempt, LoginAttemptKind
 from domain.identity.roles import RoleAssignment, RoleDefinition
 from domain.identity.sessions import RefreshToken, Session, SessionEnding
@@ -166,6 +167,25 @@ login_attempt = tenant_table(
     root=False,
 )
 
+api_key = tenant_table(
+    CONTEXT,
+    "api_key",
+    _of_user(),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("store_ids", ARRAY(Uuid), nullable=False),
+    Column("rate_limit_per_minute", Integer, nullable=False),
+    timestamp("expires_at", nullable=True),
+    timestamp("revoked_at", nullable=True),
+    Column("previous_hash", LargeBinary),
+    timestamp("previous_good_until", nullable=True),
+    # Written beside the aggregate, at most once a minute.
+    timestamp("last_used_at", nullable=True),
+    CheckConstraint("rate_limit_per_minute > 0", name="rate_limit_positive"),
+    Index("ix_api_key_user_id", "user_id"),
+)
+
 login_guard = Table(
     "login_guard",
     metadata,
@@ -199,6 +219,7 @@ map_aggregate(
 )
 map_aggregate(RoleDefinition, role)
 map_aggregate(Session, session)
+map_aggregate(ApiKey, api_key)
 # Whoever registers with a known address must cost as many statements as somebody new, who is written by one of their own.
 map_aggregate(LoginAttempt, login_attempt, by_itself=True)
 

@@ -63,6 +63,7 @@ PERMISSIONS: Mapping[str, str] = {
     "identity.manage": "Lock, unlock, deactivate and reactivate users; end their sessions.",
     "identity.roles": "Assign and revoke roles, and define new ones.",
     "identity.sso": "Set up the tenant's own identity provider, and see how it is set up.",
+    "identity.self": "Act with an API key where people need nothing but to be the one whom it concerns.",
     "inventory.read": "See stock levels and their journal.",
     "inventory.adjust": "Change stock levels and thresholds.",
     "live.host": "Announce and run one's own live sessions, and see studios.",

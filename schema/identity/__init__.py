@@ -3,6 +3,7 @@
 import strawberry
 
 from schema.identity.administration import AdministrationMutation, AdministrationQuery
+from schema.identity.api_keys import ApiKeyMutation, ApiKeyQuery
 from schema.identity.door import DoorMutation
 from schema.identity.entities import User
 from schema.identity.factors import FactorMutation, FactorQuery
@@ -13,12 +14,20 @@ from schema.kernel import make_subgraph
 
 
 @strawberry.type
-class Query(PeopleQuery, FactorQuery, SignOnQuery, AdministrationQuery):
+class Query(PeopleQuery, FactorQuery, SignOnQuery, ApiKeyQuery, AdministrationQuery):
     """What can be asked."""
 
 
 @strawberry.type
-class Mutation(DoorMutation, RecoveryMutation, FactorMutation, SignOnMutation, PeopleMutation, AdministrationMutation):
+class Mutation(
+    DoorMutation,
+    RecoveryMutation,
+    FactorMutation,
+    SignOnMutation,
+    PeopleMutation,
+    ApiKeyMutation,
+    AdministrationMutation,
+):
     """What can be done."""
 
 

@@ -11,7 +11,11 @@ from schema.kernel import (
     PUBLIC,
     action,
     command,
+    in_session,
 )
+
+ANYBODY = in_session(PUBLIC)
+IN_PERSON = in_session(AUTHENTICATED)
 
 AT_THE_DOOR = [login.InvalidCredentials, guarding.TooManyAttempts, Unavailable]
 CLOSED = [users.AccountLocked, users.AccountDeactivated]
@@ -25,34 +29,36 @@ class DoorMutation:
     register = action(
         door.register,
         Registration,
-        who=PUBLIC,
+        who=ANYBODY,
         result="RegisterResult",
         errors=[passwords.WeakPassword, Unavailable],
     )
     login = action(
         door.log_in,
         Authentication,
-        who=PUBLIC,
+        who=ANYBODY,
         result="LoginResult",
         errors=[*AT_THE_DOOR, *CLOSED, *ELSEWHERE, entering.SecondFactorRequired],
     )
     refresh_token = action(
         door.refresh_token,
         Authentication,
-        who=PUBLIC,
+        who=ANYBODY,
         result="RefreshTokenResult",
         errors=[sessions.InvalidRefreshToken, *CLOSED],
     )
-    logout = action(door.log_out, UserSession, who=PUBLIC, result="LogoutResult", errors=[sessions.InvalidRefreshToken])
-    revoke_session = action(door.revoke_session, UserSession, who=AUTHENTICATED, result="RevokeSessionResult")
-    revoke_other_sessions = action(
-        door.revoke_other_sessions, RevokedSessions, who=AUTHENTICATED, result="RevokeOtherSessionsResult"
+    logout = action(
+        door.log_out, UserSession, who=ANYBODY, result="LogoutResult", errors=[sessions.InvalidRefreshToken]
     )
-    rename_session = command(door.rename_session, UserSession, who=AUTHENTICATED)
+    revoke_session = action(door.revoke_session, UserSession, who=IN_PERSON, result="RevokeSessionResult")
+    revoke_other_sessions = action(
+        door.revoke_other_sessions, RevokedSessions, who=IN_PERSON, result="RevokeOtherSessionsResult"
+    )
+    rename_session = command(door.rename_session, UserSession, who=IN_PERSON)
     change_password = action(
         door.change_password,
         User,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="ChangePasswordResult",
         errors=[*AT_THE_DOOR, passwords.WeakPassword],
     )

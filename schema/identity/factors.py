@@ -9,9 +9,9 @@ from domain.identity import factors, guarding, passkeys, sessions
 from domain.kernel import AlreadyExists
 from resolvers.identity import factors as resolvers
 from resolvers.kernel import Context
-from schema.identity.door import CLOSED, ELSEWHERE
+from schema.identity.door import ANYBODY, CLOSED, ELSEWHERE, IN_PERSON
 from schema.identity.entities import Authentication, Passkey, User
-from schema.kernel import AUTHENTICATED, PUBLIC, action, command, query
+from schema.kernel import AUTHENTICATED, action, command, query
 from schema.scalars import JSON
 
 GUARDED = [guarding.TooManyAttempts]
@@ -87,7 +87,7 @@ class FactorMutation:
     complete_login = action(
         _complete_login,
         Authentication,
-        who=PUBLIC,
+        who=ANYBODY,
         result="CompleteLoginResult",
         errors=[factors.InvalidChallenge, *SHOWING, *CLOSED, passkeys.InvalidPasskey],
         description="Finish a log-in that asked for a second factor.",
@@ -95,7 +95,7 @@ class FactorMutation:
     begin_two_factor = action(
         resolvers.begin_two_factor,
         AuthenticatorSecret,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="BeginTwoFactorResult",
         errors=[sessions.FreshLoginRequired, AlreadyExists],
         description="The first step of turning the second factor on: a secret for an authenticator app.",
@@ -103,21 +103,21 @@ class FactorMutation:
     enable_two_factor = action(
         resolvers.enable_two_factor,
         TwoFactor,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="EnableTwoFactorResult",
         errors=[sessions.FreshLoginRequired, AlreadyExists, *SHOWING],
         description="The second step: a code of the app turns it on, and recovery codes are given.",
     )
     disable_two_factor = action(
-        resolvers.disable_two_factor, TwoFactor, who=AUTHENTICATED, result="DisableTwoFactorResult", errors=SHOWING
+        resolvers.disable_two_factor, TwoFactor, who=IN_PERSON, result="DisableTwoFactorResult", errors=SHOWING
     )
     renew_recovery_codes = action(
-        resolvers.renew_recovery_codes, TwoFactor, who=AUTHENTICATED, result="RenewRecoveryCodesResult", errors=SHOWING
+        resolvers.renew_recovery_codes, TwoFactor, who=IN_PERSON, result="RenewRecoveryCodesResult", errors=SHOWING
     )
     begin_passkey = action(
         resolvers.begin_passkey,
         PasskeyOptions,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="BeginPasskeyResult",
         errors=[sessions.FreshLoginRequired, passkeys.PasskeyLimitReached],
         description="The first step of making a passkey: what to give to `navigator.credentials.create`.",
@@ -125,7 +125,7 @@ class FactorMutation:
     add_passkey = action(
         _add_passkey,
         Passkey,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="AddPasskeyResult",
         errors=[
             sessions.FreshLoginRequired,
@@ -136,12 +136,12 @@ class FactorMutation:
         ],
         description="The second step: what `navigator.credentials.create` gave.",
     )
-    rename_passkey = command(resolvers.rename_passkey, Passkey, who=AUTHENTICATED)
-    delete_passkey = command(resolvers.delete_passkey, Passkey, who=AUTHENTICATED, errors=[sessions.FreshLoginRequired])
+    rename_passkey = command(resolvers.rename_passkey, Passkey, who=IN_PERSON)
+    delete_passkey = command(resolvers.delete_passkey, Passkey, who=IN_PERSON, errors=[sessions.FreshLoginRequired])
     begin_passkey_login = action(
         resolvers.begin_passkey_login,
         PasskeyOptions,
-        who=PUBLIC,
+        who=ANYBODY,
         result="BeginPasskeyLoginResult",
         errors=[factors.InvalidChallenge],
         description="What to give to `navigator.credentials.get`, to log in or as a second factor.",
@@ -149,7 +149,7 @@ class FactorMutation:
     login_with_passkey = action(
         _log_in_with_passkey,
         Authentication,
-        who=PUBLIC,
+        who=ANYBODY,
         result="LoginWithPasskeyResult",
         errors=[factors.InvalidChallenge, passkeys.InvalidPasskey, *GUARDED, *CLOSED, *ELSEWHERE],
     )

@@ -7,10 +7,10 @@ import strawberry
 from domain.identity import codes, entering, guarding, passwords, recovery
 from domain.kernel import Unavailable
 from resolvers.identity import recovery as resolvers
-from schema.identity.door import CLOSED, ELSEWHERE
+from schema.identity.door import ANYBODY, CLOSED, ELSEWHERE, IN_PERSON
 from schema.identity.entities import Authentication
 from schema.inputs import enum_of
-from schema.kernel import AUTHENTICATED, PUBLIC, action
+from schema.kernel import action
 
 enum_of(codes.OtpPurpose)
 ASKING = [guarding.TooManyAttempts]
@@ -46,37 +46,35 @@ class PasswordReset:
 class RecoveryMutation:
     """What can be done with codes and links."""
 
-    request_otp = action(resolvers.request_otp, OtpRequested, who=PUBLIC, result="RequestOtpResult", errors=ASKING)
-    verify_otp = action(resolvers.verify_otp, OtpVerified, who=PUBLIC, result="VerifyOtpResult", errors=TYPING)
+    request_otp = action(resolvers.request_otp, OtpRequested, who=ANYBODY, result="RequestOtpResult", errors=ASKING)
+    verify_otp = action(resolvers.verify_otp, OtpVerified, who=ANYBODY, result="VerifyOtpResult", errors=TYPING)
     login_with_otp = action(
         resolvers.log_in_with_otp,
         Authentication,
-        who=PUBLIC,
+        who=ANYBODY,
         result="LoginWithOtpResult",
         errors=[*TYPING, *CLOSED, *ELSEWHERE, entering.SecondFactorRequired],
     )
-    verify_email = action(resolvers.verify_email, OtpVerified, who=PUBLIC, result="VerifyEmailResult", errors=TYPING)
+    verify_email = action(resolvers.verify_email, OtpVerified, who=ANYBODY, result="VerifyEmailResult", errors=TYPING)
     request_phone_verification = action(
         resolvers.request_phone_verification,
         OtpRequested,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="RequestPhoneVerificationResult",
         errors=ASKING,
     )
-    verify_phone = action(
-        resolvers.verify_phone, OtpVerified, who=AUTHENTICATED, result="VerifyPhoneResult", errors=TYPING
-    )
+    verify_phone = action(resolvers.verify_phone, OtpVerified, who=IN_PERSON, result="VerifyPhoneResult", errors=TYPING)
     request_password_reset = action(
         resolvers.request_password_reset,
         OtpRequested,
-        who=PUBLIC,
+        who=ANYBODY,
         result="RequestPasswordResetResult",
         errors=ASKING,
     )
     reset_password = action(
         resolvers.reset_password,
         PasswordReset,
-        who=PUBLIC,
+        who=ANYBODY,
         result="ResetPasswordResult",
         errors=[recovery.InvalidResetToken, guarding.TooManyAttempts, passwords.WeakPassword, Unavailable],
     )

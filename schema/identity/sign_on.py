@@ -10,9 +10,10 @@ from domain.identity import entering, external, identity_providers, single_sign_
 from domain.kernel import AlreadyExists, Forbidden, Unavailable
 from resolvers.identity import sign_on
 from resolvers.kernel import Context
+from schema.identity.door import ANYBODY, IN_PERSON
 from schema.identity.entities import Authentication
 from schema.inputs import enum_of
-from schema.kernel import AUTHENTICATED, PUBLIC, action, command, computed, permission, query
+from schema.kernel import AUTHENTICATED, PUBLIC, action, command, computed, in_session, permission, query
 
 SSO = permission("identity.sso")
 REFUSED = [identity_providers.SocialLoginRefused, single_sign_on.SingleSignOnRefused, Unavailable]
@@ -96,31 +97,33 @@ class SignOnMutation:
     begin_social_login = action(
         sign_on.begin_social_login,
         SocialLoginStart,
-        who=PUBLIC,
+        who=ANYBODY,
         result="BeginSocialLoginResult",
         errors=[Unavailable],
     )
     social_login = action(
         sign_on.log_in_by_provider,
         Authentication,
-        who=PUBLIC,
+        who=ANYBODY,
         result="SocialLoginResult",
         errors=[*REFUSED, external.LinkingRequired, entering.SecondFactorRequired, *CLOSED],
     )
     link_social_identity = action(
         sign_on.link_social_identity,
         ExternalIdentity,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="LinkSocialIdentityResult",
         errors=[*REFUSED, AlreadyExists, *CLOSED],
     )
     unlink_social_identity = command(
-        sign_on.unlink_social_identity, ExternalIdentity, who=AUTHENTICATED, errors=[external.LastWayToLogIn]
+        sign_on.unlink_social_identity, ExternalIdentity, who=IN_PERSON, errors=[external.LastWayToLogIn]
     )
     configure_single_sign_on = command(
         sign_on.configure_single_sign_on,
         SingleSignOn,
-        who=SSO,
+        who=in_session(SSO),
         errors=[Forbidden, AlreadyExists, single_sign_on.SingleSignOnUntried],
     )
-    remove_single_sign_on = command(sign_on.remove_single_sign_on, SingleSignOn, who=SSO, errors=[Forbidden])
+    remove_single_sign_on = command(
+        sign_on.remove_single_sign_on, SingleSignOn, who=in_session(SSO), errors=[Forbidden]
+    )

@@ -23,6 +23,7 @@ from schema.kernel import (
     PUBLIC,
     Money,
     Node,
+    authenticated,
     bulk,
     command,
     computed,
@@ -226,10 +227,10 @@ class OrderEvent:
 
 @strawberry.type
 class OrderQuery:
-    order = query(resolvers.order, Order | None, who=AUTHENTICATED)
+    order = query(resolvers.order, Order | None, who=authenticated("orders.read"))
     my_orders = query(resolvers.my_orders, connection(Order), who=AUTHENTICATED)
     orders = query(resolvers.all_orders, connection(Order), who=SEES)
-    seller_orders = query(resolvers.seller_orders, connection(SubOrder), who=AUTHENTICATED)
+    seller_orders = query(resolvers.seller_orders, connection(SubOrder), who=authenticated("orders.read"))
     track_order = query(resolvers.track_order, OrderTracking | None, who=PUBLIC)
     order_events = query(resolvers.order_events, connection(OrderEvent), who=SEES)
 

@@ -14,6 +14,7 @@ from schema.kernel import (
     command,
     connection,
     feed,
+    in_session,
     make_subgraph,
     query,
 )
@@ -91,8 +92,10 @@ class Mutation:
     confirm_payment = command(
         resolvers.confirm_payment, Payment, errors=[intents.NotAwaitingPayment], who=PUBLIC, key_required=True
     )
-    configure_provider = command(resolvers.configure_provider, PaymentProvider, who=MANAGE)
-    update_provider_credentials = command(resolvers.update_provider_credentials, PaymentProvider, who=MANAGE)
+    configure_provider = command(resolvers.configure_provider, PaymentProvider, who=in_session(MANAGE))
+    update_provider_credentials = command(
+        resolvers.update_provider_credentials, PaymentProvider, who=in_session(MANAGE)
+    )
     retry_refund = command(
         resolvers.retry_refund, Refund, errors=[InvalidStateTransition], who=REFUND, key_required=True
     )
@@ -131,7 +134,7 @@ class Mutation:
     )
     delete_payment_method = command(resolvers.delete_payment_method, PaymentMethod, who=AUTHENTICATED)
     set_payout_account = command(
-        resolvers.set_payout_account, PayoutAccount, errors=[domain.CardNumberRefused], who=AUTHENTICATED
+        resolvers.set_payout_account, PayoutAccount, errors=[domain.CardNumberRefused], who=in_session(AUTHENTICATED)
     )
     request_payout = command(
         resolvers.request_payout,

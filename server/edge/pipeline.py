@@ -140,15 +140,28 @@ class Pipeline:
         return Admitted(operation, prepared, cost, report or params.extensions.get("cost") == "report")
 
     async def execute(self, admitted: Admitted, session: Session, correlation_id: str) -> Response:
-        """Run a query or mutation.
+        """Run a query or mutation, and write its response.
 
         Raises: RateLimited, DeadlineExceeded.
         """
+        result = await self._perform(admitted, session, correlation_id)
+        return self._written(admitted, result, correlation_id, self._refunded(admitted, session, result))
+
+    async def answer(self, admitted: Admitted, session: Session, correlation_id: str) -> Result:
+        """Run a query or mutation for a transport that writes responses of another form.
+
+        Raises: RateLimited, DeadlineExceeded.
+        """
+        result = await self._perform(admitted, session, correlation_id)
+        self._refunded(admitted, session, result)
+        return result
+
+    async def _perform(self, admitted: Admitted, session: Session, correlation_id: str) -> Result:
         with _Observation(self._observe, admitted.operation.kind.value) as observation:
             await self._limiter.charge(session.buckets, admitted.requested_cost)
             result = await self._execute(admitted.operation, session, correlation_id)
             observation.see(result)
-        return self._settle(admitted, session, result, correlation_id)
+        return result
 
     async def _execute(self, operation: Operation, session: Session, correlation_id: str) -> Result:
         try:
@@ -195,12 +208,14 @@ class Pipeline:
                 if sent % FAIR_SHARE == 0:
                     await asyncio.sleep(0)
 
-    def _settle(self, admitted: Admitted, session: Session, result: Result, correlation_id: str) -> Response:
+    def _refunded(self, admitted: Admitted, session: Session, result: Result) -> float | None:
+        """Give back what was charged too much; gives what the operation cost, where that is asked for."""
         actual: float | None = None
-        if isinstance(result.data, dict) and (session.buckets or admitted.report):
+        weighed = any(not bucket.counted for bucket in session.buckets)
+        if isinstance(result.data, dict) and (weighed or admitted.report):
             actual = min(admitted.requested_cost, admitted.prepared.cost.actual(result.data))
             self._limiter.refund(session.buckets, admitted.requested_cost - actual)
-        return self._written(admitted, result, correlation_id, actual)
+        return actual
 
     def _written(self, admitted: Admitted, result: Result, correlation_id: str, actual: float | None) -> Response:
         if result.written is not None:

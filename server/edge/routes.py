@@ -1,13 +1,14 @@
 """Puts the edge together: routes and middleware for one executor."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute, Mount, Route, WebSocketRoute
 
-from server.edge.body_limit import BodyLimitMiddleware
+from server.edge.body_limit import BodyLimitMiddleware, Written
 from server.edge.correlation import CorrelationMiddleware
 from server.edge.csrf import PREFLIGHT_HEADERS
 from server.edge.documents import Documents
@@ -22,6 +23,19 @@ from server.edge.sessions import Sessions
 from server.edge.settings import EdgeSettings
 from server.edge.socket_limits import Tickets
 from server.edge.trusted import DocumentSource, PersistedQueries
+
+ALLOWED_HEADERS = (
+    "authorization",
+    "content-type",
+    "graphql-cost",
+    "idempotency-key",
+    "if-match",
+    "if-none-match",
+    "traceparent",
+    "x-agora-tenant",
+    "x-api-key",
+    "x-correlation-id",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,24 +89,31 @@ def create_edge(
     return Edge(routes, drain)
 
 
-def edge_middleware(settings: EdgeSettings, *, streamed: frozenset[str] = frozenset()) -> list[Middleware]:
+def edge_middleware(
+    settings: EdgeSettings,
+    *,
+    streamed: frozenset[str] = frozenset(),
+    refusals: Mapping[str, Written] = MappingProxyType({}),
+) -> list[Middleware]:
     """The middleware of the whole application, outermost first: correlation, CORS, limits of bodies.
 
-    Paths in `streamed` take bodies of any length; their handlers bound them while they arrive.
+    Paths in `streamed` take bodies of any length; their handlers bound them while they arrive. `refusals` are how areas
+    write that a body is too long.
     """
     preflight = [name.decode() for name in PREFLIGHT_HEADERS]
     cors = Middleware(
         CORSMiddleware,
         allow_origins=settings.allowed_origins,
-        allow_methods=["GET", "POST"],
-        allow_headers=["authorization", "content-type", "graphql-cost", "x-correlation-id", "traceparent", *preflight],
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
+        allow_headers=[*ALLOWED_HEADERS, *preflight],
         allow_credentials="*" not in settings.allowed_origins,
-        expose_headers=["x-correlation-id", "retry-after"],
+        expose_headers=["x-correlation-id", "retry-after", "etag", "link", "location"],
     )
     limits = Middleware(
         BodyLimitMiddleware,
         max_bytes=settings.max_body_bytes,
         timeout_seconds=settings.body_timeout_seconds,
         exempt=streamed,
+        areas=refusals,
     )
     return [Middleware(CorrelationMiddleware), *([cors] if settings.allowed_origins else []), limits]

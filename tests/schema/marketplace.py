@@ -135,7 +135,9 @@ async def _people(market: Marketplace, mark: str, everything: Principal) -> None
         addressType="BILLING",
     )
     role = await market.make("defineRole", name=f"packer_{mark}", permissions=["inventory.read"])
+    issued = await market.do("createApiKey", name="Ledger", scopes=["inventory.read"])
     market.keys |= {
+        "api_key": issued["apiKey"]["id"],
         "user": str(person.user_id),
         "email": email,
         "session": str(person.session_id),

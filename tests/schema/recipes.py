@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tests.schema import api_key_recipes as api_keys
 from tests.schema import buying_recipes as buying
 from tests.schema import delivery_recipes as delivery
 from tests.schema import factor_recipes as factors
@@ -27,7 +28,11 @@ VARIANT = {"name": "Blue", "sku": Fresh("SKU-")}
 # unless it has required arguments.
 RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     # platform
-    "auditLog": [{"filter": {"aggregateId": PRODUCT}}, {"filter": {"userId": USER}}],
+    "auditLog": [
+        {"filter": {"aggregateId": PRODUCT}},
+        {"filter": {"userId": USER}},
+        {"filter": {"apiKeyId": Key("api_key")}},
+    ],
     "eventStream": {"aggregateId": PRODUCT},
     "requeueDeadLetter": _input(id=Key("letter")),
     "replayProjection": _input(projection="there.is_none"),
@@ -200,6 +205,7 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "scheduleBroadcast": _input(id=Key("broadcast"), at="2100-01-01T00:00:00Z"),
     "sendBroadcast": _input(id=Key("broadcast")),
     "cancelBroadcast": _input(id=Key("broadcast")),
+    **api_keys.RECIPES,
     **buying.RECIPES,
     **talking.RECIPES,
     **live.RECIPES,

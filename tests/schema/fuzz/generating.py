@@ -27,6 +27,8 @@ MEASURED = {
     ("AuthenticatorSecret", "secret"): "random",
     ("AuthenticatorSecret", "otpauthUrl"): "holds the secret",
     ("TwoFactor", "recoveryCodes"): "random",
+    ("IssuedApiKey", "key"): "random",
+    ("ApiKey", "beginsWith"): "holds the id in another spelling",
     ("Cart", "token"): "random",
     ("CartShare", "token"): "random",
     ("Payment", "reference"): "the bank's own, random",
