@@ -132,14 +132,27 @@ class Unavailable(DomainError):
 class Event:
     """A fact in the past tense, made of ids and values; `name` is `context.fact` in lower case.
 
-    What is `private` of it is told to those whom it concerns, and not shown in the audit trail.
+    What is `private` of it is told to those whom it concerns, and not shown in the audit trail. What is `personal` of it
+    (fields, or dotted paths into them) is kept under the key of one person and unreadable once that is destroyed; the
+    field `person` says whose, and where it is empty the aggregate stands for a guest. `remarks` are what somebody in
+    charge may have written about that person: they are read with the log, and overwritten when the person is erased.
     """
 
     name: ClassVar[str]
     private: ClassVar[frozenset[str]] = frozenset()
+    person: ClassVar[str] = "user_id"
+    personal: ClassVar[frozenset[str]] = frozenset()
+    remarks: ClassVar[frozenset[str]] = frozenset()
 
 
 EVENTS: dict[str, type[Event]] = {}
+SEALED = "sealed"
+"""Under this name an event's data have in the log what is personal of them, unreadable without the person's key."""
+
+
+def unopened(data: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Give what everybody may see of an event's data."""
+    return {name: value for name, value in data.items() if name != SEALED}
 
 
 def event(name: str) -> Callable[[E], E]:
@@ -199,9 +212,14 @@ class Aggregate:
 
 @dataclass(eq=False, kw_only=True)
 class EventSourced(Aggregate):
-    """An aggregate whose state is nothing but its events: `record` applies them, and so does loading."""
+    """An aggregate whose state is nothing but its events: `record` applies them, and so does loading.
+
+    `person` and `personal` say for its snapshots what they say for events.
+    """
 
     SNAPSHOT_EVERY: ClassVar[int] = 10
+    person: ClassVar[str] = "user_id"
+    personal: ClassVar[frozenset[str]] = frozenset()
 
     def apply(self, fact: Event) -> None:
         """Change the state as the event says; never refuses, for what happened has happened."""

@@ -20,6 +20,7 @@ from data.live import SqlRoomBooks
 from data.objects import ObStore
 from data.passwords import Argon2Hasher
 from data.sagas import SagaHolds
+from data.sealing import PersonKeys
 from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
 from data.topics import SqlTopicLog
@@ -149,8 +150,11 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open the database and everything that stands on it."""
     async with AsyncExitStack() as stack:
+        cipher = AesCipher([settings.derive_key("encryption", 32)])
         pools = {"read_pool": settings.read_pool, "write_pool": settings.write_pool}
-        database = await stack.enter_async_context(Database(settings.database_url, **pools))
+        database = await stack.enter_async_context(
+            Database(settings.database_url, **pools, person_keys=PersonKeys(cipher))
+        )
         engine = search_engine(settings, writable=writes_index)
         stack.push_async_callback(engine.close)
         search = engine if writes_index else FallbackSearchEngine(engine, PostgresTextSearch(database))
@@ -167,7 +171,7 @@ async def open_services(
             PasswordHasher: hasher,
             AccessPolicy: AccessPolicy(refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds)),
             AccessTokens: IssuingTokens(tokens, revocations),
-            Cipher: AesCipher([settings.derive_key("encryption", 32)]),
+            Cipher: cipher,
             Platform: platform,
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),

@@ -81,7 +81,7 @@ async def revoke_role(command: RevokeRole, work: Work, users: Users, roles: Role
     return user
 
 
-async def _subordinate(user_id: UUID, actor: Principal, users: Users, roles: Roles) -> User:
+async def subordinate(user_id: UUID, actor: Principal, users: Users, roles: Roles) -> User:
     """Load a user over whom the actor has authority: another one, who may do nothing that the actor may not."""
     if user_id == actor.user_id:
         raise InvalidInput(field="userId", reason="nobody does this to themselves")
@@ -91,21 +91,21 @@ async def _subordinate(user_id: UUID, actor: Principal, users: Users, roles: Rol
 
 
 async def lock_user(command: LockUser, work: Work, users: Users, roles: Roles, sessions: Sessions) -> User:
-    user = await _subordinate(command.user_id, work.actor, users, roles)
+    user = await subordinate(command.user_id, work.actor, users, roles)
     user.lock(command.reason)
     await sessions.end_all(user.id, SessionEnding.ACCOUNT_CLOSED, work.now)
     return user
 
 
 async def unlock_user(command: UnlockUser, work: Work, users: Users, roles: Roles, guard: LoginGuard) -> User:
-    user = await _subordinate(command.user_id, work.actor, users, roles)
+    user = await subordinate(command.user_id, work.actor, users, roles)
     user.unlock()
     await guard.clear(account_subject(user.email))
     return user
 
 
 async def deactivate_user(command: DeactivateUser, work: Work, users: Users, roles: Roles, sessions: Sessions) -> User:
-    user = await _subordinate(command.user_id, work.actor, users, roles)
+    user = await subordinate(command.user_id, work.actor, users, roles)
     user.deactivate(command.reason)
     await sessions.end_all(user.id, SessionEnding.ACCOUNT_CLOSED, work.now)
     return user
