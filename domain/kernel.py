@@ -281,6 +281,7 @@ class Principal:
     roles: frozenset[str] = frozenset()
     permissions: frozenset[str] = frozenset()
     store_ids: frozenset[UUID] = frozenset()
+    impersonator_id: UUID | None = None
 
     @property
     def is_authenticated(self) -> bool:

@@ -32,6 +32,7 @@ from domain.delivery.positions import DriverSignals, Legs, PositionLog, Position
 from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
 from domain.identity.passwords import PasswordHasher
+from domain.identity.privacy import ExportTickets, PrivacyPolicy
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
 from domain.live import LiveReads, LiveRooms, RoomBooks, StreamingPlatform
@@ -51,6 +52,7 @@ from server.delivery.addresses import PostalRules
 from server.delivery.carriers import CarrierDirectory, PostCounter
 from server.delivery.geometry import ShapelyGeometry
 from server.delivery.routing import PyVrpOptimizer
+from server.export_tickets import SignedExportTickets
 from server.importer import OurMaps
 from server.live import EmbeddedStreaming
 from server.metrics import METRICS
@@ -170,6 +172,10 @@ async def open_services(
             IndexRebuild: Rebuild(engine, database),
             PasswordHasher: hasher,
             AccessPolicy: AccessPolicy(refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds)),
+            PrivacyPolicy: (privacy := PrivacyPolicy(grace=timedelta(days=settings.erasure_grace_days))),
+            ExportTickets: SignedExportTickets(
+                settings.derive_key("data exports"), privacy.link_lifetime.total_seconds()
+            ),
             AccessTokens: IssuingTokens(tokens, revocations),
             Cipher: cipher,
             Platform: platform,

@@ -72,6 +72,7 @@ class Settings(BaseSettings):
     secret_key: str = Field("", repr=False, description="what keys are derived from; empty: generated into the home")
     access_token_seconds: PositiveInt = Field(15 * 60, description="life of an access token")
     refresh_token_seconds: PositiveInt = Field(30 * 86_400, description="life of a refresh token")
+    erasure_grace_days: PositiveInt = Field(14, description="days in which an erasure can be taken back")
 
     max_body_bytes: PositiveInt = Field(256 * 1024, description="largest body of a request")
     deadline_seconds: PositiveFloat = Field(30.0, description="longest time for one operation")

@@ -61,6 +61,8 @@ PERMISSIONS: Mapping[str, str] = {
     "delivery.manage": "Change zones, shipping methods and slots of one's stores.",
     "identity.read": "See users with their contact data, sessions and log-ins.",
     "identity.manage": "Lock, unlock, deactivate and reactivate users; end their sessions.",
+    "identity.impersonate": "Act as a user who may do no more, for minutes, and with their knowledge.",
+    "identity.privacy": "Have a user's data copied for them, and have users erased.",
     "identity.roles": "Assign and revoke roles, and define new ones.",
     "inventory.read": "See stock levels and their journal.",
     "inventory.adjust": "Change stock levels and thresholds.",

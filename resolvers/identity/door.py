@@ -1,6 +1,8 @@
 """The door: registering, logging in and out, and what keeps a session alive."""
 
 import math
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -80,15 +82,24 @@ async def log_in(context: Context, email: str, password: str, device_name: str |
 
 async def change_password(context: Context, current_password: str, new_password: str) -> User:
     """Replace the password of the user who is logged in, and end all other sessions."""
-    current, hasher = normalise_password(current_password), context.service(PasswordHasher)
-    async with hasher.in_turn(f"{context.tenant_id}:{context.principal.require_user()}"):
-        challenge = await context.transact(login.reauthenticate, login.Reauthenticate())
-        credentials = await _checked(
-            context, challenge, current, Client(address=context.address, user_agent=context.user_agent)
-        )
+    hasher = context.service(PasswordHasher)
+    async with checked_again(context, current_password) as credentials:
         new_hash = await hasher.hash(accept_password(new_password, credentials.email))
         command = login.ChangePassword(old_hash=credentials.password_hash, new_hash=new_hash)
         return await context.transact(login.change_password, command)
+
+
+@asynccontextmanager
+async def checked_again(context: Context, password: str) -> AsyncIterator[Credentials]:
+    """Have whoever is logged in prove with the password that it is they.
+
+    Raises: InvalidCredentials, TooManyAttempts.
+    """
+    given, hasher = normalise_password(password), context.service(PasswordHasher)
+    async with hasher.in_turn(f"{context.tenant_id}:{context.principal.require_user()}"):
+        challenge = await context.transact(login.reauthenticate, login.Reauthenticate())
+        client = Client(address=context.address, user_agent=context.user_agent)
+        yield await _checked(context, challenge, given, client)
 
 
 async def _checked(context: Context, challenge: Challenge, password: str, client: Client) -> Credentials:

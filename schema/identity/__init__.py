@@ -6,16 +6,17 @@ from schema.identity.administration import AdministrationMutation, Administratio
 from schema.identity.door import DoorMutation
 from schema.identity.entities import User
 from schema.identity.people import PeopleMutation, PeopleQuery
+from schema.identity.privacy import PrivacyMutation, PrivacyQuery
 from schema.kernel import make_subgraph
 
 
 @strawberry.type
-class Query(PeopleQuery, AdministrationQuery):
+class Query(PeopleQuery, AdministrationQuery, PrivacyQuery):
     """What can be asked."""
 
 
 @strawberry.type
-class Mutation(DoorMutation, PeopleMutation, AdministrationMutation):
+class Mutation(DoorMutation, PeopleMutation, AdministrationMutation, PrivacyMutation):
     """What can be done."""
 
 
