@@ -133,9 +133,10 @@ def _sealed(session: AsyncSession, said: Event | EventSourced, aggregate: Aggreg
 
 
 def event_metadata(work: Work) -> dict[str, str | None]:
-    """Say on whose behalf and in which request an event came to be."""
-    user = work.actor.user_id
-    return {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+    """Say on whose behalf and in which request an event came to be, and who acted as that person."""
+    user, impersonator = work.actor.user_id, work.actor.impersonator_id
+    said: dict[str, str | None] = {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+    return said if impersonator is None else said | {"impersonator_id": str(impersonator)}
 
 
 Follower = Callable[[AsyncSession], None]

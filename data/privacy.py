@@ -184,7 +184,7 @@ def _by_table(context: str) -> Mapping[str, Sequence[Holding]]:
     for each in HOLDINGS:
         # Keys and tokens are no news to anybody.
         if each.context == context and set(each.columns.values()) != {Category.SECRET}:
-            found.setdefault(each.table.name, []).append(each)
+            found.setdefault(str(each.table.name), []).append(each)
     return found
 
 

@@ -105,6 +105,13 @@ class Forbidden(DomainError):
 
 
 @dataclass(eq=False)
+class NotWhileImpersonating(DomainError):
+    """Only the person themselves does this, and nobody who acts as them."""
+
+    template = "This is for the person themselves; stop acting as them first."
+
+
+@dataclass(eq=False)
 class TenantReadOnly(DomainError):
     """A suspended or cancelled tenant can be read but not changed."""
 

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal as DecimalNumber
 from functools import cache, lru_cache
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
@@ -20,6 +20,7 @@ from domain.kernel import (
     IdempotencyKeyReused,
     InvalidInput,
     NotFound,
+    NotWhileImpersonating,
     Principal,
     TenantReadOnly,
     Unauthenticated,
@@ -49,9 +50,12 @@ class Visibility:
     name: str
     check: Callable[[Principal, Any], None]
     per_object: bool = False
+    in_person: bool = False
 
     def __call__(self, context: Context, parent: Any = None) -> None:
         self.check(context.principal, parent)
+        if self.in_person and context.principal.impersonator_id is not None:
+            raise NotWhileImpersonating
 
 
 def _anybody(_principal: Principal, _parent: Any) -> None:
@@ -75,6 +79,12 @@ def permission(name: str) -> Visibility:
             raise Forbidden(permission=name) if principal.is_authenticated else Unauthenticated()
 
     return Visibility(name, check)
+
+
+@cache
+def in_person(who: Visibility) -> Visibility:
+    """Let the same people pass, and nobody who acts as one of them."""
+    return replace(who, in_person=True)
 
 
 @cache

@@ -28,6 +28,7 @@ from schema.kernel import (
     computed,
     connection,
     feed,
+    in_person,
     make_subgraph,
     money,
     money_of,
@@ -423,18 +424,22 @@ class Mutation:
         Refund,
         name="RefundPayment",
         errors=[domain.RefundExceedsPayment, CurrencyMismatch],
-        who=REFUND,
+        who=in_person(REFUND),
         key_required=True,
     )
     create_payment_intent = command(
         resolvers.create_payment_intent,
         PaymentIntent,
         errors=[intents.NotAwaitingPayment, ProviderRefused, ProviderUnreachable],
-        who=PUBLIC,
+        who=in_person(PUBLIC),
         key_required=True,
     )
     confirm_payment = command(
-        resolvers.confirm_payment, Payment, errors=[intents.NotAwaitingPayment], who=PUBLIC, key_required=True
+        resolvers.confirm_payment,
+        Payment,
+        errors=[intents.NotAwaitingPayment],
+        who=in_person(PUBLIC),
+        key_required=True,
     )
     configure_provider = command(resolvers.configure_provider, PaymentProvider, who=MANAGE)
     update_provider_credentials = command(resolvers.update_provider_credentials, PaymentProvider, who=MANAGE)
@@ -472,21 +477,21 @@ class Mutation:
         resolvers.close_dispute, PaymentDispute, errors=[InvalidStateTransition], who=MANAGE, key_required=True
     )
     save_payment_method = command(
-        resolvers.save_payment_method, PaymentMethod, errors=[domain.CardNumberRefused], who=AUTHENTICATED
+        resolvers.save_payment_method, PaymentMethod, errors=[domain.CardNumberRefused], who=in_person(AUTHENTICATED)
     )
-    delete_payment_method = command(resolvers.delete_payment_method, PaymentMethod, who=AUTHENTICATED)
+    delete_payment_method = command(resolvers.delete_payment_method, PaymentMethod, who=in_person(AUTHENTICATED))
     set_payout_account = command(
-        resolvers.set_payout_account, PayoutAccount, errors=[domain.CardNumberRefused], who=AUTHENTICATED
+        resolvers.set_payout_account, PayoutAccount, errors=[domain.CardNumberRefused], who=in_person(AUTHENTICATED)
     )
     request_payout = command(
         resolvers.request_payout,
         Payout,
         errors=[domain.NoPayoutAccount, domain.PayoutTooSmall],
-        who=AUTHENTICATED,
+        who=in_person(AUTHENTICATED),
         key_required=True,
     )
     cancel_payout = command(
-        resolvers.cancel_payout, Payout, errors=[InvalidStateTransition], who=PAYOUT, key_required=True
+        resolvers.cancel_payout, Payout, errors=[InvalidStateTransition], who=in_person(PAYOUT), key_required=True
     )
     update_payout_policy = command(resolvers.update_payout_policy, PayoutPolicy, who=MANAGE)
     create_settlement = command(resolvers.create_settlement, SettledDay, who=RECONCILE)

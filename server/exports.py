@@ -37,7 +37,7 @@ def export_routes(sessions: Sessions) -> list[Route]:
                 exports = await reads.port(PrivacyReads).exports(user_id)
             finally:
                 await reads.end()
-            good = [each for each in exports if each.id == export_id and each.state is ExportState.READY]
+            good = [each for each in exports if each.id == export_id and each.state == ExportState.READY]
             if not good or good[0].expires_at <= datetime.now(UTC):
                 raise NotFound(kind="DataExport", id=str(export_id))
             pieces = await services.by_port[ObjectStore].read(export_key(tenant_id, export_id))

@@ -31,6 +31,7 @@ from domain.delivery.geography import Geometry
 from domain.delivery.positions import DriverSignals, Legs, PositionLog, Positions
 from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
+from domain.identity.impersonation import LONGEST
 from domain.identity.passwords import PasswordHasher
 from domain.identity.privacy import ExportTickets, PrivacyPolicy
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
@@ -161,7 +162,7 @@ async def open_services(
         stack.push_async_callback(engine.close)
         search = engine if writes_index else FallbackSearchEngine(engine, PostgresTextSearch(database))
         tokens = token_service(settings, key_ring(settings))
-        revocations = RevocationList(_revocations_of(database), tokens.lifetime)
+        revocations = RevocationList(_revocations_of(database), max(tokens.lifetime, LONGEST))
         hasher = Argon2Hasher()
         stack.callback(hasher.close)
         by_port: dict[type, Any] = {}

@@ -126,6 +126,7 @@ session = tenant_table(
     timestamp("expires_at"),
     timestamp("revoked_at", nullable=True),
     Column("revoked_reason", Choice(SessionEnding)),
+    Column("impersonator_id", Uuid),
     Index("ix_session_user_id", "user_id"),
     Index("ix_session_revoked_at", "revoked_at"),
 )

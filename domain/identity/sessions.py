@@ -34,6 +34,7 @@ class SessionEnding(StrEnum):
     REUSE = "refresh_token_reused"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 — a reason, not a secret.
     ACCOUNT_CLOSED = "account_closed"
+    IMPERSONATION_ENDED = "impersonation_ended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +86,7 @@ class Session(Aggregate):
     expires_at: datetime
     revoked_at: datetime | None = None
     revoked_reason: SessionEnding | None = None
+    impersonator_id: UUID | None = None
 
     @classmethod
     def open(cls, user: User, client: Client, lifetime: timedelta, now: datetime) -> "Session":
@@ -186,7 +188,9 @@ class AccessToken:
 class AccessTokens(Protocol):
     """Makes access tokens, which every subgraph can verify by itself."""
 
-    def issue(self, principal: Principal, now: datetime) -> AccessToken: ...
+    def issue(self, principal: Principal, now: datetime, lifetime: timedelta | None = None) -> AccessToken:
+        """Sign what the principal is, for the usual time or for another."""
+        ...
 
     def withdraw(self, session_id: UUID) -> None:
         """Refuse the tokens of an ended session here and now; other processes hear of it within seconds."""

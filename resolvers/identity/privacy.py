@@ -42,7 +42,7 @@ async def erasures(context: Context, page: PageRequest) -> Page[Any]:
 def link_to(export: Any, context: Context) -> str | None:
     """Give where the person, and nobody else, can fetch an export for a while."""
     caller = context.principal
-    if export.state is not ExportState.READY or export.user_id != caller.user_id or caller.impersonator_id:
+    if export.state != ExportState.READY or export.user_id != caller.user_id or caller.impersonator_id:
         return None
     return context.service(ExportTickets).issue(export)
 

@@ -5,6 +5,7 @@ import strawberry
 from schema.identity.administration import AdministrationMutation, AdministrationQuery
 from schema.identity.door import DoorMutation
 from schema.identity.entities import User
+from schema.identity.impersonation import ImpersonationMutation
 from schema.identity.people import PeopleMutation, PeopleQuery
 from schema.identity.privacy import PrivacyMutation, PrivacyQuery
 from schema.kernel import make_subgraph
@@ -16,7 +17,7 @@ class Query(PeopleQuery, AdministrationQuery, PrivacyQuery):
 
 
 @strawberry.type
-class Mutation(DoorMutation, PeopleMutation, AdministrationMutation, PrivacyMutation):
+class Mutation(DoorMutation, PeopleMutation, AdministrationMutation, PrivacyMutation, ImpersonationMutation):
     """What can be done."""
 
 

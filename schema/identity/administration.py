@@ -9,6 +9,7 @@ from schema.identity.entities import MANAGE, READ, ROLES, LoginLogEntry, Permiss
 from schema.kernel import (
     command,
     connection,
+    in_person,
     query,
 )
 
@@ -30,10 +31,10 @@ class AdministrationQuery:
 class AdministrationMutation:
     """What those can do who govern users."""
 
-    assign_role = command(administration.assign_role, User, who=ROLES, errors=GRANTING)
-    revoke_role = command(administration.revoke_role, User, who=ROLES, errors=GRANTING)
-    define_role = command(administration.define_role, Role, who=ROLES, errors=GRANTING)
-    delete_role = command(administration.delete_role, Role, who=ROLES, errors=[Forbidden, RoleInUse])
-    lock_user = command(administration.lock_user, User, who=MANAGE, errors=GOVERNING)
-    unlock_user = command(administration.unlock_user, User, who=MANAGE, errors=GOVERNING)
-    deactivate_user = command(administration.deactivate_user, User, who=MANAGE, errors=GOVERNING)
+    assign_role = command(administration.assign_role, User, who=in_person(ROLES), errors=GRANTING)
+    revoke_role = command(administration.revoke_role, User, who=in_person(ROLES), errors=GRANTING)
+    define_role = command(administration.define_role, Role, who=in_person(ROLES), errors=GRANTING)
+    delete_role = command(administration.delete_role, Role, who=in_person(ROLES), errors=[Forbidden, RoleInUse])
+    lock_user = command(administration.lock_user, User, who=in_person(MANAGE), errors=GOVERNING)
+    unlock_user = command(administration.unlock_user, User, who=in_person(MANAGE), errors=GOVERNING)
+    deactivate_user = command(administration.deactivate_user, User, who=in_person(MANAGE), errors=GOVERNING)

@@ -10,6 +10,7 @@ from schema.kernel import (
     AUTHENTICATED,
     PUBLIC,
     action,
+    in_person,
 )
 
 AT_THE_DOOR = [login.InvalidCredentials, login.TooManyAttempts, Unavailable]
@@ -40,7 +41,7 @@ class DoorMutation:
     change_password = action(
         door.change_password,
         User,
-        who=AUTHENTICATED,
+        who=in_person(AUTHENTICATED),
         result="ChangePasswordResult",
         errors=[*AT_THE_DOOR, passwords.WeakPassword],
     )

@@ -51,6 +51,10 @@ def _is_current(session: Any, context: Context) -> bool:
     return bool(session.id == context.principal.session_id)
 
 
+def _impersonator(user: Any, context: Context) -> UUID | None:
+    return context.principal.impersonator_id if user.id == context.principal.user_id else None
+
+
 @strawberry.type(description="A log-in on one device.")
 class UserSession:
     __reads__ = (sessions.Session,)
@@ -64,6 +68,7 @@ class UserSession:
     expires_at: datetime
     revoked_at: datetime | None
     revoked_reason: sessions.SessionEnding | None
+    impersonator_id: UUID | None = strawberry.field(description="Who acts as the user in it, if not they themselves.")
     is_current = computed(_is_current, bool, description="Whether the request itself belongs to it.")
 
 
@@ -96,6 +101,9 @@ class User(Node):
     display_name: str
     avatar_url: str | None
     bio: str | None
+    impersonated_by = computed(
+        _impersonator, UUID | None, description="Who acts as the user in this very request; null for the user."
+    )
     version: int | None = attribute(who=SELF)
     email: str | None = attribute(who=SELF)
     phone: str | None = attribute(who=SELF)

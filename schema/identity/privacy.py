@@ -10,7 +10,7 @@ from domain.identity.login import InvalidCredentials, TooManyAttempts
 from domain.kernel import AlreadyExists, Forbidden, InvalidStateTransition, Unavailable
 from resolvers.identity import privacy
 from schema.inputs import enum_of
-from schema.kernel import AUTHENTICATED, action, command, computed, connection, permission, query
+from schema.kernel import AUTHENTICATED, action, command, computed, connection, in_person, permission, query
 from schema.scalars import JSON, BigInt
 
 PRIVACY = permission(domain.PRIVACY)
@@ -61,17 +61,19 @@ class PrivacyMutation:
     """What people can do about what is held of them."""
 
     request_data_export = action(
-        privacy.request_data_export, DataExport, who=AUTHENTICATED, result="RequestDataExportResult"
+        privacy.request_data_export, DataExport, who=in_person(AUTHENTICATED), result="RequestDataExportResult"
     )
     request_erasure = action(
         privacy.request_erasure,
         Erasure,
-        who=AUTHENTICATED,
+        who=in_person(AUTHENTICATED),
         result="RequestErasureResult",
         errors=[InvalidCredentials, TooManyAttempts, Unavailable, AlreadyExists, domain.ErasureHindered],
     )
-    cancel_erasure = command(privacy.cancel_erasure, Erasure, who=AUTHENTICATED, errors=[InvalidStateTransition])
-    export_user_data = command(privacy.export_user_data, DataExport, who=PRIVACY, errors=[Forbidden])
+    cancel_erasure = command(
+        privacy.cancel_erasure, Erasure, who=in_person(AUTHENTICATED), errors=[InvalidStateTransition]
+    )
+    export_user_data = command(privacy.export_user_data, DataExport, who=in_person(PRIVACY), errors=[Forbidden])
     erase_user = command(
-        privacy.erase_user, Erasure, who=PRIVACY, errors=[Forbidden, AlreadyExists, domain.ErasureHindered]
+        privacy.erase_user, Erasure, who=in_person(PRIVACY), errors=[Forbidden, AlreadyExists, domain.ErasureHindered]
     )

@@ -73,6 +73,7 @@ def upgrade() -> None:
         schema="identity",
         postgresql_where=sa.text("state IN ('scheduled', 'running')"),
     )
+    op.add_column("session", sa.Column("impersonator_id", sa.Uuid), schema="identity")
     # The application goes on adding only; what an erasure overwrites in the log, the platform overwrites.
     op.execute("GRANT UPDATE (data) ON platform.event_log TO agora_system")
     for table in ("person_key", "data_export", "erasure"):
