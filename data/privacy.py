@@ -7,7 +7,7 @@ from uuid import UUID
 import orjson
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from data.database import APP_ROLE, SYSTEM_ROLE
+from data.database import APP_ROLE, SYSTEM_ROLE, Database
 from data.dead_letters import dead_letter, event_retry
 from data.direct import direct
 from data.event_log import aggregate_snapshot, event_log
@@ -27,7 +27,7 @@ from data.personal import (
     neutral_facts,
 )
 from data.sagas import saga
-from data.sealing import ERASED, nameless, opened
+from data.sealing import ERASED, PersonKeys, nameless, opened
 from domain.identity.privacy import PersonalData
 from domain.kernel import EVENTS, SEALED, Event
 
@@ -190,3 +190,35 @@ def _by_table(context: str) -> Mapping[str, Sequence[Holding]]:
 
 def _name(holding: Holding) -> str:
     return f'{holding.table.schema}."{holding.table.name}"'
+
+
+_UNSEALED = """
+SELECT sequence, tenant_id, aggregate_id, data FROM platform.event_log
+WHERE name = $1 AND sequence > $2 AND NOT data ? $3 ORDER BY sequence LIMIT $4
+"""
+_SEAL_ONE = "UPDATE platform.event_log SET data = $2::text::jsonb WHERE sequence = $1"
+_PLAIN_SNAPSHOTS = "DELETE FROM platform.aggregate_snapshot WHERE NOT data ? $1 AND aggregate_type = ANY($2)"
+_AT_ONCE = 500
+
+
+async def seal_plain_events(database: Database) -> int:
+    """Seal what was logged in clear, a portion at a time; plain snapshots go, for they are made anew of events."""
+    total = 0
+    for kind in personal_events():
+        after = 0
+        while True:
+            async with database.session(None) as session:
+                rows = await direct(session, _UNSEALED, kind.name, after, SEALED, _AT_ONCE)
+                for row in rows:
+                    person = UUID(str(row["data"].get(kind.person) or row["aggregate_id"]))
+                    keys: PersonKeys = database.person_keys
+                    data = keys.seal(session, (UUID(str(row["tenant_id"])), person), row["data"], kind.personal)
+                    if data is not row["data"]:
+                        await direct(session, _SEAL_ONE, row["sequence"], orjson.dumps(data, default=str).decode())
+                        total += 1
+            if len(rows) < _AT_ONCE:
+                break
+            after = rows[-1]["sequence"]
+    async with database.session(None) as session:
+        await direct(session, _PLAIN_SNAPSHOTS, SEALED, ["Order"])
+    return total

@@ -289,6 +289,8 @@ class Principal:
     permissions: frozenset[str] = frozenset()
     store_ids: frozenset[UUID] = frozenset()
     impersonator_id: UUID | None = None
+    conditions: tuple[tuple[str, str], ...] = ()
+    circumstances: Any = None
 
     @property
     def is_authenticated(self) -> bool:
@@ -298,9 +300,32 @@ class Principal:
     def _areas(self) -> frozenset[str]:
         return frozenset(permission.removesuffix("*") for permission in self.permissions if permission.endswith("*"))
 
-    def may(self, permission: str) -> bool:
-        """Say whether `permission` (`context.action`) is granted, by itself or by `context.*` or `*`."""
-        return permission in self.permissions or any(permission.startswith(area) for area in self._areas)
+    def may(self, permission: str, thing: Mapping[str, Any] | None = None) -> bool:
+        """Say whether `permission` (`context.action`) is granted, by itself or by `context.*` or `*`, or on a condition that holds.
+
+        `thing` is what conditions may ask about what is to be done.
+        """
+        if permission in self.permissions or any(permission.startswith(area) for area in self._areas):
+            return True
+        return bool(self.conditions) and self._may_on_condition(permission, thing)
+
+    def might(self, permission: str) -> bool:
+        """Say whether a permission is granted, or may yet be when it is known what is to be done."""
+        if self.may(permission):
+            return True
+        from domain.conditions import asks_of_object  # noqa: PLC0415 — as below.
+
+        return any(name == permission and asks_of_object(each) for name, each in self.conditions)
+
+    def _may_on_condition(self, permission: str, thing: Mapping[str, Any] | None) -> bool:
+        # Conditions are built on what this module declares.
+        from domain.conditions import holds  # noqa: PLC0415
+
+        about = {"roles": sorted(self.roles), "stores": sorted(map(str, self.store_ids))}
+        return any(
+            name == permission and holds(expression, about, self.circumstances, thing)
+            for name, expression in self.conditions
+        )
 
     def works_at(self, store_id: UUID) -> bool:
         """Say whether the caller acts for this store, or for every store of the tenant."""
@@ -337,6 +362,14 @@ class Work:
     actor: Principal
     now: datetime
     correlation_id: str
+
+    def require(self, permission: str, **thing: Any) -> None:
+        """Refuse what the conditions of the actor's permission do not allow; whoever has it without any passed at the door.
+
+        Raises: Forbidden.
+        """
+        if self.actor.conditions and not self.actor.may(permission, thing):
+            raise Forbidden(permission=permission)
 
 
 def also_when_suspended(handler: H) -> H:

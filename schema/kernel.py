@@ -13,6 +13,7 @@ from strawberry.federation.schema_directives import Cost, ListSize
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
+from domain.auditing import NOTED_QUERIES, UseKind, UseOutcome
 from domain.kernel import (
     ConcurrentModification,
     DomainError,
@@ -51,6 +52,7 @@ class Visibility:
     check: Callable[[Principal, Any], None]
     per_object: bool = False
     in_person: bool = False
+    permission: str | None = None
 
     def __call__(self, context: Context, parent: Any = None) -> None:
         self.check(context.principal, parent)
@@ -78,7 +80,18 @@ def permission(name: str) -> Visibility:
         if not principal.may(name):
             raise Forbidden(permission=name) if principal.is_authenticated else Unauthenticated()
 
-    return Visibility(name, check)
+    return Visibility(name, check, permission=name)
+
+
+@cache
+def depending(name: str) -> Visibility:
+    """Show a field to holders of a permission, be it on conditions of which the handler knows more (`Work.require`)."""
+
+    def check(principal: Principal, _parent: Any) -> None:
+        if not principal.might(name):
+            raise Forbidden(permission=name) if principal.is_authenticated else Unauthenticated()
+
+    return Visibility(name, check, permission=name)
 
 
 @cache
@@ -98,6 +111,36 @@ def owner_or(name: str, attribute_name: str = "user_id") -> Visibility:
             raise Forbidden(permission=name)
 
     return Visibility(f"owner or {name}", check, per_object=True)
+
+
+def is_noted(kind: UseKind, who: Visibility) -> bool:
+    """Say whether each use of a root field leaves a line in the audit trail: changes with a permission, looks at people."""
+    return who.permission is not None and (kind is UseKind.MUTATION or who.permission in NOTED_QUERIES)
+
+
+def _noted(kind: UseKind, who: Visibility, resolve: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Have a root field's uses noted, whatever becomes of them."""
+    if not is_noted(kind, who):
+        return resolve
+
+    async def noted(root: Any, info: strawberry.Info, **arguments: Any) -> Any:
+        try:
+            answer = await resolve(root, info, **arguments)
+        except DomainError as refusal:
+            await note(info, arguments, UseOutcome.REFUSED, refusal.code)
+            raise
+        except Exception:
+            await note(info, arguments, UseOutcome.FAILED, None)
+            raise
+        refused = answer.value if isinstance(answer, Typed) and isinstance(answer.value, DomainError) else None
+        outcome = UseOutcome.DONE if refused is None else UseOutcome.REFUSED
+        await note(info, arguments, outcome, refused.code if refused else None)
+        return answer
+
+    async def note(info: strawberry.Info, arguments: Any, outcome: UseOutcome, code: str | None) -> None:
+        await info.context.note_use(kind, info.field_name, str(who.permission), outcome, code, arguments)
+
+    return noted
 
 
 def visibility_of(field: StrawberryField) -> Visibility | None:
@@ -167,8 +210,9 @@ def query(
         who(info.context)
         return await expanded(info.context, **arguments)
 
-    _sign(resolve, parameters, returns)
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    noted = _noted(UseKind.QUERY, who, resolve)
+    _sign(noted, parameters, returns)
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who}, **options)
 
 
 def subscription(function: Callable[..., Any], returns: Any, *, who: Visibility, **options: Any) -> Any:
@@ -229,8 +273,9 @@ def command(
 
     typename = getattr(getattr(returns, "__strawberry_definition__", None), "name", None)
     key = ("idempotency_key", str, inspect.Parameter.empty) if key_required else ("idempotency_key", str | None, None)
-    _sign(resolve, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    noted = _noted(UseKind.MUTATION, who, resolve)
+    _sign(noted, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who}, **options)
 
 
 def action(
@@ -253,8 +298,9 @@ def action(
             # A bare exception would be taken for a failure of the field.
             return Typed(refusal, type(refusal).__name__)
 
-    _sign(resolve, _arguments(function, fixed=1), result_union(result, returns, refusals))
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    noted = _noted(UseKind.MUTATION, who, resolve)
+    _sign(noted, _arguments(function, fixed=1), result_union(result, returns, refusals))
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who}, **options)
 
 
 @strawberry.interface(description="A refusal: `code` is for programs, `message` for people.")

@@ -27,6 +27,7 @@ from schema.kernel import (
     command,
     computed,
     connection,
+    depending,
     feed,
     in_person,
     make_subgraph,
@@ -424,7 +425,7 @@ class Mutation:
         Refund,
         name="RefundPayment",
         errors=[domain.RefundExceedsPayment, CurrencyMismatch],
-        who=in_person(REFUND),
+        who=in_person(depending("payments.refund")),
         key_required=True,
     )
     create_payment_intent = command(
@@ -491,7 +492,11 @@ class Mutation:
         key_required=True,
     )
     cancel_payout = command(
-        resolvers.cancel_payout, Payout, errors=[InvalidStateTransition], who=in_person(PAYOUT), key_required=True
+        resolvers.cancel_payout,
+        Payout,
+        errors=[InvalidStateTransition],
+        who=in_person(depending("payments.payout")),
+        key_required=True,
     )
     update_payout_policy = command(resolvers.update_payout_policy, PayoutPolicy, who=MANAGE)
     create_settlement = command(resolvers.create_settlement, SettledDay, who=RECONCILE)

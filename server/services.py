@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
+from data.audit import SqlAuditTrail
 from data.bus import channel_of, connect
 from data.database import Database
 from data.declarations import declared
@@ -25,6 +26,7 @@ from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
 from data.topics import SqlTopicLog
 from data.transactions import SqlTransactions
+from domain.auditing import AuditTrail
 from domain.delivery.addresses import AddressValidator
 from domain.delivery.carriers import Carriers
 from domain.delivery.geography import Geometry
@@ -173,6 +175,7 @@ async def open_services(
             IndexRebuild: Rebuild(engine, database),
             PasswordHasher: hasher,
             AccessPolicy: AccessPolicy(refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds)),
+            AuditTrail: SqlAuditTrail(database, settings.derive_key("audit chain")),
             PrivacyPolicy: (privacy := PrivacyPolicy(grace=timedelta(days=settings.erasure_grace_days))),
             ExportTickets: SignedExportTickets(
                 settings.derive_key("data exports"), privacy.link_lifetime.total_seconds()

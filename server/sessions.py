@@ -2,11 +2,13 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import HTTPConnection
 
+from domain.conditions import Circumstances
 from domain.kernel import NOBODY, Principal, Transactions
 from resolvers.kernel import Context
 from server.edge.executor import Bucket, Operation
@@ -51,7 +53,7 @@ class GraphSession:
                 reads=reads,
                 transactions=self.services.transactions,
                 services=self.services.by_port,
-                principal=self.caller,
+                principal=self._in_circumstances(),
                 tenant_id=tenant_id,
                 locale=self.locale,
                 address=self.address,
@@ -63,6 +65,14 @@ class GraphSession:
             )
         finally:
             await reads.end()
+
+    def _in_circumstances(self) -> Principal:
+        """Give the caller with what the conditions of his permissions may ask about the request; most have none."""
+        if not self.caller.conditions:
+            return self.caller
+        timezone = self.tenant.timezone if self.tenant else "UTC"
+        now = Circumstances(now=datetime.now(UTC), timezone=timezone, address=self.address)
+        return replace(self.caller, circumstances=now)
 
     @asynccontextmanager
     async def _as_nobody(self) -> AsyncIterator[Context]:

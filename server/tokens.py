@@ -126,6 +126,8 @@ class TokenService:
             "permissions": sorted(principal.permissions),
             "stores": sorted(map(str, principal.store_ids)),
         }
+        if principal.conditions:
+            claims["conditions"] = [list(each) for each in principal.conditions]
         if principal.impersonator_id is not None:
             claims["act"] = {"sub": str(principal.impersonator_id)}
         key = self._keys.signing()
@@ -166,6 +168,7 @@ class TokenService:
             roles=frozenset(claims["roles"]),
             permissions=frozenset(claims["permissions"]),
             store_ids=frozenset(map(UUID, claims["stores"])),
+            conditions=tuple((str(name), str(text)) for name, text in claims.get("conditions", ())),
             impersonator_id=UUID(claims["act"]["sub"]) if "act" in claims else None,
         )
         return VerifiedToken(principal=principal, issued_at=issued_at, expires_at=expires_at)

@@ -112,6 +112,7 @@ role = tenant_table(
     Column("name", Text, nullable=False),
     Column("description", Text),
     Column("permissions", ARRAY(Text), nullable=False),
+    json_column("conditions"),
     UniqueConstraint("tenant_id", "name"),
 )
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from domain.identity.login import LoginGuard, account_subject
-from domain.identity.roles import PRESETS, Role, Roles, grants_of, require_all
+from domain.identity.roles import PRESETS, Role, Roles, grants_of, reach_of, require_all
 from domain.identity.sessions import SessionEnding, Sessions
 from domain.identity.users import User, Users
 from domain.kernel import Envelope, InvalidInput, NotFound, Principal, Subscriptions, Work
@@ -60,7 +60,7 @@ async def permissions_of_role(name: str, roles: Roles) -> frozenset[str]:
     """
     if name not in PRESETS and await roles.find(name) is None:
         raise NotFound(kind="Role", id=name)
-    return await grants_of([name], roles)
+    return await reach_of([name], roles)
 
 
 async def assign_role(command: AssignRole, work: Work, users: Users, roles: Roles) -> User:
@@ -86,7 +86,7 @@ async def subordinate(user_id: UUID, actor: Principal, users: Users, roles: Role
     if user_id == actor.user_id:
         raise InvalidInput(field="userId", reason="nobody does this to themselves")
     user = await users.get(user_id)
-    require_all(actor, await grants_of(user.roles, roles))
+    require_all(actor, await reach_of(user.roles, roles))
     return user
 
 

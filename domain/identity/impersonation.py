@@ -8,7 +8,7 @@ from uuid import UUID
 from domain.identity.administration import subordinate
 from domain.identity.events import AboutUser
 from domain.identity.login import LoginAttempt, LoginLog
-from domain.identity.roles import Roles, grants_of
+from domain.identity.roles import Roles, conditions_of, grants_of
 from domain.identity.sessions import Client, Session, SessionEnding, Sessions
 from domain.identity.text import clean
 from domain.identity.users import User, Users
@@ -88,6 +88,7 @@ async def impersonate(
         session_id=session.id,
         roles=frozenset(user.roles),
         permissions=await grants_of(user.roles, roles),
+        conditions=await conditions_of(user.roles, roles),
         store_ids=user.store_ids,
         impersonator_id=impersonator,
     )

@@ -10,7 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.identity.events import TokenGenerated, TokenRevoked
-from domain.identity.roles import Roles, grants_of
+from domain.identity.roles import Roles, conditions_of, grants_of
 from domain.identity.text import clean_optional
 from domain.identity.users import User, Users
 from domain.kernel import Aggregate, DomainError, NotFound, Principal, Work, also_when_suspended, uuid7
@@ -219,6 +219,7 @@ async def sign_in(
         session_id=session.id,
         roles=frozenset(user.roles),
         permissions=await grants_of(user.roles, roles),
+        conditions=await conditions_of(user.roles, roles),
         store_ids=user.store_ids,
     )
     return SignIn(user=user, session=session, refresh_token=clear, principal=principal)

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from domain.conditions import InvalidCondition
 from domain.identity.roles import RoleInUse
 from domain.kernel import AlreadyExists, Forbidden, InvalidStateTransition
 from resolvers.identity import administration
@@ -33,7 +34,7 @@ class AdministrationMutation:
 
     assign_role = command(administration.assign_role, User, who=in_person(ROLES), errors=GRANTING)
     revoke_role = command(administration.revoke_role, User, who=in_person(ROLES), errors=GRANTING)
-    define_role = command(administration.define_role, Role, who=in_person(ROLES), errors=GRANTING)
+    define_role = command(administration.define_role, Role, who=in_person(ROLES), errors=[*GRANTING, InvalidCondition])
     delete_role = command(administration.delete_role, Role, who=in_person(ROLES), errors=[Forbidden, RoleInUse])
     lock_user = command(administration.lock_user, User, who=in_person(MANAGE), errors=GOVERNING)
     unlock_user = command(administration.unlock_user, User, who=in_person(MANAGE), errors=GOVERNING)

@@ -149,6 +149,7 @@ class Role:
     description: str | None
     is_preset = computed(lambda role, _context: not isinstance(role, RoleDefinition) and role.is_preset, bool)
     permissions: list[str]
+    conditions: JSON = strawberry.field(description="Further permissions, each with the expression that has to hold.")
 
 
 @strawberry.type(description="Something that can be allowed.")

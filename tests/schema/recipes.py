@@ -26,6 +26,7 @@ VARIANT = {"name": "Blue", "sku": Fresh("SKU-")}
 RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     # platform
     "auditLog": [{"filter": {"aggregateId": PRODUCT}}, {"filter": {"userId": USER}}],
+    "privilegedActions": {"filter": {"actorId": USER}},
     "eventStream": {"aggregateId": PRODUCT},
     "requeueDeadLetter": _input(id=Key("letter")),
     "replayProjection": _input(projection="there.is_none"),
@@ -73,6 +74,12 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "lockUser": _input(userId=USER),
     "unlockUser": _input(userId=USER),
     "deactivateUser": _input(userId=USER),
+    "impersonate": {"userId": USER, "reason": "a question"},
+    "endImpersonation": {"sessionId": Key("session")},
+    "requestErasure": {"password": "not the password"},
+    "cancelErasure": _input(id=Key("erasure")),
+    "exportUserData": _input(userId=USER, reason="asked by letter"),
+    "eraseUser": _input(userId=USER, reason="asked by letter"),
     # localization
     "translations": TEXT_OF_PRODUCT,
     "translationOverrides": TEXT_OF_PRODUCT,

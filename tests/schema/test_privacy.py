@@ -24,7 +24,7 @@ from server.exports import export_routes
 from tests.conftest import NOW
 from tests.orders import Place, place
 
-PASSWORD = "correct horse"  # noqa: S105 — a test's.
+PASSWORD = "correct horse"
 REGISTER = """mutation($email: String!) {
   register(email: $email, password: "correct horse", firstName: "Ann", phone: "+14165550123") { __typename } }"""
 LOGIN = """mutation($email: String!) { login(email: $email, password: "correct horse") {

@@ -73,6 +73,49 @@ def upgrade() -> None:
         schema="identity",
         postgresql_where=sa.text("state IN ('scheduled', 'running')"),
     )
+    op.create_table(
+        "audit_line",
+        sa.Column("sequence", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+        sa.Column("id", sa.Uuid, nullable=False),
+        sa.Column("tenant_id", sa.Uuid, nullable=False),
+        sa.Column("at", sa.DateTime(timezone=True), nullable=False),
+        *(sa.Column(name, sa.Text, nullable=False) for name in ("kind", "operation", "permission", "outcome")),
+        sa.Column("code", sa.Text),
+        sa.Column("actor_id", sa.Uuid, nullable=False),
+        sa.Column("impersonator_id", sa.Uuid),
+        sa.Column("session_id", sa.Uuid),
+        sa.Column("address", sa.Text, nullable=False),
+        sa.Column("correlation_id", sa.Text, nullable=False),
+        sa.Column("ids", postgresql.JSONB, nullable=False, server_default="{}"),
+        sa.Column("digest", sa.Text, nullable=False),
+        sa.Column("seal", sa.Integer),
+        schema="platform",
+    )
+    op.create_index("ix_audit_line_tenant_id", "audit_line", ["tenant_id", "sequence"], schema="platform")
+    op.create_index("ix_audit_line_seal", "audit_line", ["tenant_id", "seal"], schema="platform")
+    op.create_index(
+        "ix_audit_line_unsealed",
+        "audit_line",
+        ["sequence"],
+        schema="platform",
+        postgresql_where=sa.text("seal IS NULL"),
+    )
+    op.create_table(
+        "audit_seal",
+        sa.Column("tenant_id", sa.Uuid, primary_key=True),
+        sa.Column("number", sa.Integer, primary_key=True),
+        sa.Column("lines", sa.Integer, nullable=False),
+        sa.Column("digest", sa.LargeBinary, nullable=False),
+        sa.Column("sealed_at", sa.DateTime(timezone=True), nullable=False),
+        schema="platform",
+    )
+    for table in ("audit_line", "audit_seal"):
+        isolate(f"platform.{table}")
+        op.execute(f"REVOKE UPDATE, DELETE ON platform.{table} FROM agora_app, agora_system")
+    op.execute("GRANT UPDATE (seal) ON platform.audit_line TO agora_system")
+    op.add_column(
+        "role", sa.Column("conditions", postgresql.JSONB, nullable=False, server_default="{}"), schema="identity"
+    )
     op.add_column("session", sa.Column("impersonator_id", sa.Uuid), schema="identity")
     # The application goes on adding only; what an erasure overwrites in the log, the platform overwrites.
     op.execute("GRANT UPDATE (data) ON platform.event_log TO agora_system")

@@ -19,9 +19,20 @@ PASSWORD = """mutation { changePassword(currentPassword: "correct horse", newPas
   __typename } }"""
 
 # What only a person does themselves, by any name that a context gives it.
-PERSONAL = (
-    "password factor apikey erasure dataexport impersonate payout paymentmethod checkout confirmpayment paymentintent role"
-).split()
+PERSONAL = [
+    "password",
+    "factor",
+    "apikey",
+    "erasure",
+    "dataexport",
+    "impersonate",
+    "payout",
+    "paymentmethod",
+    "checkout",
+    "confirmpayment",
+    "paymentintent",
+    "role",
+]
 HARMLESS = {
     "endImpersonation",
     "setCheckoutAddress",
