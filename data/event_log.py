@@ -21,9 +21,10 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.database import PERSON_KEYS
 from data.direct import direct
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
-from data.sealing import PERSON_KEYS, PersonKeys, opened
+from data.sealing import PersonKeys, opened
 from data.writes import later
 from domain.codec import from_json, to_json
 from domain.kernel import EVENTS, Aggregate, ConcurrentModification, Event, EventSourced, Recorded, Work, uuid7

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from domain.identity.events import AboutUser
 from domain.kernel import Aggregate, DomainError, NotFound, Principal, Transitions, Work, event
+from domain.paging import Page, PageRequest
 
 PRIVACY = "identity.privacy"
 
@@ -283,7 +284,7 @@ class PrivacyReads(Protocol):
         """Give the latest erasure of a person."""
         ...
 
-    async def erasures(self, page: Any) -> Any: ...
+    async def erasures(self, page: PageRequest) -> Page[Any]: ...
 
 
 class PersonalData(Protocol):
