@@ -46,10 +46,11 @@ bench: $(DEVELOPMENT) ## Run the benchmarks but those of realtime (takes half an
 bench-realtime: $(DEVELOPMENT) ## Measure ten thousand sockets, a reconnect storm, and positions of drivers
 	@for each in $(REALTIME); do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-schema: $(DEVELOPMENT) ## Write the schema files, the supergraph and docs/authorisation.md (needs Node)
+schema: $(DEVELOPMENT) ## Write the schema files, the supergraph, docs/authorisation.md and the tables of docs/privacy.md (needs Node)
 	$(BIN)/agora schema --output schema/public.graphql
 	$(BIN)/agora supergraph --output schema/supergraph.graphql
 	$(BIN)/python -m server.authorisation_matrix
+	$(BIN)/python -m server.privacy_page
 
 lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew
 	$(INSTALL) uv

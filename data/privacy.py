@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import APP_ROLE, SYSTEM_ROLE, Database
 from data.dead_letters import dead_letter, event_retry
+from data.declarations import declared
 from data.direct import direct
 from data.event_log import aggregate_snapshot, event_log
 from data.idempotency import idempotency_key
@@ -29,6 +30,7 @@ from data.personal import (
 from data.sagas import saga
 from data.sealing import ERASED, PersonKeys, nameless, opened
 from domain.identity.privacy import PersonalData
+from domain.jobs import Jobs
 from domain.kernel import EVENTS, SEALED, Event
 
 MOST_EVENTS = 20_000
@@ -93,7 +95,8 @@ _DESTROY = "DELETE FROM identity.person_key WHERE person_id = $1 RETURNING id"
 
 
 def personal_events() -> list[type[Event]]:
-    """Give the events that say something personal."""
+    """Give the events that say something personal, of all contexts, whether or not the process works with them."""
+    declared(Jobs)
     return [each for each in EVENTS.values() if each.personal]
 
 

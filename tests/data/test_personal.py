@@ -12,7 +12,7 @@ from data.database import Database
 from data.direct import direct
 from data.kernel import metadata
 from data.personal import FILES, HOLDINGS, LEGAL_HOLDS, NEUTRAL, NEUTRAL_FACTS, Fate, Holding
-from data.privacy import SqlPersonalData
+from data.privacy import SqlPersonalData, personal_events
 from domain.kernel import EVENTS, uuid7
 
 WORDS = (
@@ -36,6 +36,11 @@ def is_suspicious(name: str) -> bool:
 def declared(table: str) -> set[str]:
     held = {name for each in HOLDINGS if each.table.fullname == table for name in each.columns}
     return held | NEUTRAL.get(table, frozenset())
+
+
+@pytest.fixture(autouse=True, scope="module")
+def all_events() -> None:
+    personal_events()
 
 
 class TestTheRegistry:

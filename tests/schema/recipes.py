@@ -26,7 +26,7 @@ VARIANT = {"name": "Blue", "sku": Fresh("SKU-")}
 RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     # platform
     "auditLog": [{"filter": {"aggregateId": PRODUCT}}, {"filter": {"userId": USER}}],
-    "privilegedActions": {"filter": {"actorId": USER}},
+    "privilegedActions": [{"filter": {"actorId": USER}}, {"filter": {"impersonatorId": USER}}],
     "eventStream": {"aggregateId": PRODUCT},
     "requeueDeadLetter": _input(id=Key("letter")),
     "replayProjection": _input(projection="there.is_none"),
