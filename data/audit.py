@@ -9,6 +9,7 @@ from typing import Any
 from uuid import UUID
 
 import orjson
+import structlog
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -23,6 +24,7 @@ from sqlalchemy import (
     bindparam,
     select,
 )
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Database, Reads
@@ -33,6 +35,8 @@ from data.personal import Category, kept, neutral
 from domain.auditing import AuditReads, Breach, PrivilegedUse, UseFilter, UseKind, UseOutcome
 from domain.kernel import uuid7
 from domain.paging import Page, PageRequest
+
+log = structlog.get_logger("agora.audit")
 
 AT_ONCE = 5_000
 _LOCK = "SELECT pg_advisory_xact_lock(hashtextextended('agora audit chain', 0))"
@@ -125,8 +129,12 @@ class SqlAuditTrail:
     async def note(self, use: PrivilegedUse) -> None:
         # A tenant that may not be changed is looked at all the same; the platform keeps the trail.
         line = orjson.dumps(vars(use) | {"id": uuid7()}, default=str).decode()
-        async with self._database.session(None) as session:
-            await direct(session, _INSERT, line)
+        try:
+            async with self._database.session(None) as session:
+                await direct(session, _INSERT, line)
+        except DBAPIError:
+            # What is done is done: an error would only have it done twice. The line goes where errors are looked for.
+            log.exception("audit.unwritten", operation=use.operation, actor_id=str(use.actor_id), outcome=use.outcome)
 
     async def seal(self) -> int:
         """Seal the lines that have come since; gives how many."""

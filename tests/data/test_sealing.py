@@ -13,6 +13,7 @@ from data.bus import encode
 from data.database import Database
 from data.encryption import AesCipher
 from data.inbox import Deliveries, Outcome, Subscriber
+from data.privacy import seal_plain_events
 from data.sealing import SEALED, PersonKeys
 from data.topics import SqlTopicLog
 from data.transactions import SqlTransactions
@@ -194,6 +195,15 @@ class TestReading:
         assert (await said(sealed, order.id))["draft"]["address"]["city"] == "Toronto"
         await sealing.run(destroy, work.actor.user_id, work)
         assert (await said(sealed, order.id))["draft"]["address"]["city"] == "[erased]"
+
+    async def test_opens_what_was_sealed_later_by_command(
+        self, transactions: SqlTransactions, sealed: Database, sealing: SqlTransactions, work: Work
+    ) -> None:
+        order = await transactions.run(place, Place(), work)
+        assert await seal_plain_events(sealed) >= 1
+        assert (await said(sealed, order.id))["draft"]["address"]["city"] == "[erased]"
+        async with another(sealed.url) as fresh:
+            assert (await SqlTransactions(fresh).run(load, order.id, work)).address == ADDRESS
 
 
 async def _remark(command: UUID, work: Work, orders: Orders) -> None:

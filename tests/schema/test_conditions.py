@@ -12,7 +12,7 @@ ADJUST = """mutation($store: ID!, $sku: String!, $change: Int!, $key: String!) {
   input: {storeId: $store, sku: $sku, change: $change}, idempotencyKey: $key) {
   __typename ... on StockLevel { onHand } ... on Error { code } } }"""
 LEVELS = "query($store: ID!) { stockLevels(storeId: $store) { nodes { onHand } } }"
-LIST = """mutation { createPriceList(input: {name: "Spring", kind: STANDARD, currency: "CAD"}) {
+LIST = """mutation { createPriceList(input: {name: "Spring", kind: OVERRIDE, currency: "CAD"}) {
   __typename ... on PriceList { id } ... on Error { code message } } }"""
 PRICE = """mutation($list: ID!, $sku: String!, $amount: BigInt!) { setListPrices(input: {
   listId: $list, prices: [{sku: $sku, price: {amountMinor: $amount, currency: "CAD"}}]}) {
