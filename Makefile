@@ -51,11 +51,12 @@ bench-realtime: $(DEVELOPMENT) ## Measure ten thousand sockets, a reconnect stor
 bench-faults: $(DEVELOPMENT) ## Kill one part after the other under load, and restart servers one after the other
 	@for each in $(FAULTS); do echo "== $$each"; $(BIN)/python $$each || exit 1; done
 
-schema: $(DEVELOPMENT) ## Write the schema files, the supergraph, the REST API's description and docs/authorisation.md (needs Node)
+schema: $(DEVELOPMENT) ## Write the schema files, the supergraph, the REST API's description, docs/authorisation.md and docs/privacy.md (needs Node)
 	$(BIN)/agora schema --output schema/public.graphql
 	$(BIN)/agora supergraph --output schema/supergraph.graphql
 	$(BIN)/agora openapi --output schema/rest.openapi.json
 	$(BIN)/python -m server.authorisation_matrix
+	$(BIN)/python -m server.privacy_page
 
 lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew
 	$(INSTALL) uv

@@ -26,6 +26,7 @@ APP_ROLE = "agora_app"
 SYSTEM_ROLE = "agora_system"
 CHANGED = "changed_aggregates"
 TENANT = "tenant_id"
+PERSON_KEYS = "person_keys"
 READ_POOL = 8
 WRITE_POOL = 16
 
@@ -179,9 +180,16 @@ class Database:
     """The two ways to PostgreSQL: raw asyncpg for reads, SQLAlchemy sessions for changes."""
 
     def __init__(
-        self, url: str, *, read_pool: int = READ_POOL, write_pool: int = WRITE_POOL, linger_seconds: float | None = None
+        self,
+        url: str,
+        *,
+        read_pool: int = READ_POOL,
+        write_pool: int = WRITE_POOL,
+        linger_seconds: float | None = None,
+        person_keys: Any = None,
     ) -> None:
         self.url = url
+        self.person_keys = person_keys
         self._linger_seconds = linger_seconds
         self._read_pool_size = read_pool
         self._snapshots: Snapshots | None = None
@@ -194,7 +202,12 @@ class Database:
             connect_args={"record_class": Row, "statement_cache_size": 512},
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_ended)
-        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
+        self.sessions = async_sessionmaker(
+            self.engine,
+            expire_on_commit=False,
+            sync_session_class=RecordingSession,
+            info={PERSON_KEYS: person_keys} if person_keys else None,
+        )
 
     async def __aenter__(self) -> Self:
         self._snapshots = await Snapshots(self._connect, self._read_pool_size, self._linger_seconds).__aenter__()

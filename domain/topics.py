@@ -89,6 +89,10 @@ class TopicLog(Protocol):
         """Give the first events of all topics of all tenants, for who missed them."""
         ...
 
+    async def readable(self, events: Sequence[TopicEvent]) -> list[TopicEvent]:
+        """Open what is personal of events that were heard; where its key was destroyed, it reads `[erased]`."""
+        ...
+
 
 class Signals(Protocol):
     """Tells those who follow a topic at this moment, in whichever process; nobody else ever hears of it."""

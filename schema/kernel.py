@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal as DecimalNumber
 from functools import cache, lru_cache
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
@@ -13,6 +13,7 @@ from strawberry.federation.schema_directives import Cost, ListSize
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
+from domain.auditing import NOTED_QUERIES, UseKind, UseOutcome
 from domain.kernel import (
     SELF_SCOPE,
     ConcurrentModification,
@@ -21,6 +22,7 @@ from domain.kernel import (
     IdempotencyKeyReused,
     InvalidInput,
     NotFound,
+    NotWhileImpersonating,
     Principal,
     TenantReadOnly,
     Unauthenticated,
@@ -51,9 +53,13 @@ class Visibility:
     check: Callable[[Principal, Any], None]
     per_object: bool = False
     session_only: bool = False
+    in_person: bool = False
+    permission: str | None = None
 
     def __call__(self, context: Context, parent: Any = None) -> None:
         self.check(context.principal, parent)
+        if self.in_person and context.principal.impersonator_id is not None:
+            raise NotWhileImpersonating
 
 
 def _anybody(_principal: Principal, _parent: Any) -> None:
@@ -89,7 +95,7 @@ def in_session(who: Visibility) -> Visibility:
         who.check(principal, parent)
         principal.require_session()
 
-    return Visibility(who.name, check, who.per_object, session_only=True)
+    return replace(who, check=check, session_only=True)
 
 
 @cache
@@ -100,7 +106,24 @@ def permission(name: str) -> Visibility:
         if not principal.may(name):
             raise Forbidden(permission=name) if principal.is_authenticated else Unauthenticated()
 
-    return Visibility(name, check)
+    return Visibility(name, check, permission=name)
+
+
+@cache
+def depending(name: str) -> Visibility:
+    """Show a field to holders of a permission, be it on conditions of which the handler knows more (`Work.require`)."""
+
+    def check(principal: Principal, _parent: Any) -> None:
+        if not principal.might(name):
+            raise Forbidden(permission=name) if principal.is_authenticated else Unauthenticated()
+
+    return Visibility(name, check, permission=name)
+
+
+@cache
+def in_person(who: Visibility) -> Visibility:
+    """Let the same people pass, and nobody who acts as one of them."""
+    return replace(who, in_person=True)
 
 
 @cache
@@ -117,6 +140,36 @@ def owner_or(name: str, attribute_name: str = "user_id") -> Visibility:
         principal.require_scope()
 
     return Visibility(f"owner or {name}", check, per_object=True)
+
+
+def is_noted(kind: UseKind, who: Visibility) -> bool:
+    """Say whether each use of a root field leaves a line in the audit trail: changes with a permission, looks at people."""
+    return who.permission is not None and (kind is UseKind.MUTATION or who.permission in NOTED_QUERIES)
+
+
+def _noted(kind: UseKind, who: Visibility, resolve: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Have a root field's uses noted, whatever becomes of them."""
+    if not is_noted(kind, who):
+        return resolve
+
+    async def noted(root: Any, info: strawberry.Info, **arguments: Any) -> Any:
+        try:
+            answer = await resolve(root, info, **arguments)
+        except DomainError as refusal:
+            await note(info, arguments, UseOutcome.REFUSED, refusal.code)
+            raise
+        except Exception:
+            await note(info, arguments, UseOutcome.FAILED, None)
+            raise
+        refused = answer.value if isinstance(answer, Typed) and isinstance(answer.value, DomainError) else None
+        outcome = UseOutcome.DONE if refused is None else UseOutcome.REFUSED
+        await note(info, arguments, outcome, refused.code if refused else None)
+        return answer
+
+    async def note(info: strawberry.Info, arguments: Any, outcome: UseOutcome, code: str | None) -> None:
+        await info.context.note_use(kind, info.field_name, str(who.permission), outcome, code, arguments)
+
+    return noted
 
 
 def visibility_of(field: StrawberryField) -> Visibility | None:
@@ -186,8 +239,9 @@ def query(
         who(info.context)
         return await expanded(info.context, **arguments)
 
-    _sign(resolve, parameters, returns)
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    noted = _noted(UseKind.QUERY, who, resolve)
+    _sign(noted, parameters, returns)
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who}, **options)
 
 
 def subscription(function: Callable[..., Any], returns: Any, *, who: Visibility, **options: Any) -> Any:
@@ -249,8 +303,9 @@ def command(
 
     typename = getattr(getattr(returns, "__strawberry_definition__", None), "name", None)
     key = ("idempotency_key", str, inspect.Parameter.empty) if key_required else ("idempotency_key", str | None, None)
-    _sign(resolve, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    noted = _noted(UseKind.MUTATION, who, resolve)
+    _sign(noted, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who}, **options)
 
 
 def action(
@@ -274,8 +329,9 @@ def action(
             # A bare exception would be taken for a failure of the field.
             return Typed(refusal, type(refusal).__name__)
 
-    _sign(resolve, _arguments(function, fixed=1), result_union(result, returns, refusals))
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    noted = _noted(UseKind.MUTATION, who, resolve)
+    _sign(noted, _arguments(function, fixed=1), result_union(result, returns, refusals))
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who}, **options)
 
 
 @strawberry.interface(description="A refusal: `code` is for programs, `message` for people.")

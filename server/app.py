@@ -28,6 +28,7 @@ from server.edge.routes import create_edge, edge_middleware
 from server.edge.settings import EdgeSettings, SocketLimits
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
 from server.examples import EXAMPLES
+from server.exports import export_routes
 from server.feeds import GraphExecutor
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
 from server.live import PATH as STREAM_HOOK_PATH
@@ -74,6 +75,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
         *attachment_routes(sessions),
+        *export_routes(sessions),
         stream_hook(lambda: sessions.services.by_port[StreamingPlatform] if sessions.services else None),
         *studio_routes(settings.live_playback_url),
         *track_routes(),

@@ -184,8 +184,8 @@ class IssuingTokens:
         self._tokens = tokens
         self._revocations = revocations
 
-    def issue(self, principal: Principal, now: datetime) -> AccessToken:
-        return self._tokens.issue(principal, now)
+    def issue(self, principal: Principal, now: datetime, lifetime: timedelta | None = None) -> AccessToken:
+        return self._tokens.issue(principal, now, lifetime)
 
     def withdraw(self, session_id: UUID) -> None:
         self._revocations.withdraw(session_id)

@@ -111,6 +111,33 @@ def import_products(
     typer.echo(summary)
 
 
+audit = typer.Typer(help="The trail of privileged actions.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+
+@audit.command("verify")
+def verify_audit(home: Home = None) -> None:
+    """Find out whether lines of the trail were changed or removed since they were sealed."""
+    with _engines(_settings(home=home)) as settings:
+        breaches = _run(resolve_name("server.auditing:verify")(settings))
+    for each in breaches:
+        typer.echo(f"tenant {each.tenant_id}, seal {each.seal}: {each.fault}", err=True)
+    if breaches:
+        raise typer.Exit(FAILED)
+    typer.echo("The trail is what it was.")
+
+
+privacy = typer.Typer(help="What is held about people.", no_args_is_help=True)
+app.add_typer(privacy, name="privacy")
+
+
+@privacy.command("seal")
+def seal_events(home: Home = None) -> None:
+    """Seal what was logged about people before there were keys for them."""
+    with _engines(_settings(home=home)) as settings:
+        typer.echo(f"Sealed {_run(resolve_name('server.sealing:run')(settings)):,} events.")
+
+
 @app.command("rebuild-search")
 def rebuild_search(home: Home = None) -> None:
     """Rebuild the search index from the database beside the old one, then swap them."""

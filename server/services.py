@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
+from data.audit import SqlAuditTrail
 from data.bus import channel_of, connect
 from data.database import Database
 from data.declarations import declared
@@ -21,10 +22,12 @@ from data.live import SqlRoomBooks
 from data.objects import ObStore
 from data.passwords import Argon2Hasher
 from data.sagas import SagaHolds
+from data.sealing import PersonKeys
 from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
 from data.topics import SqlTopicLog
 from data.transactions import SqlTransactions
+from domain.auditing import AuditTrail
 from domain.delivery.addresses import AddressValidator
 from domain.delivery.carriers import Carriers
 from domain.delivery.geography import Geometry
@@ -35,8 +38,10 @@ from domain.identity.api_keys import ApiKeyDoor, ApiKeyReads
 from domain.identity.factors import Secrets
 from domain.identity.guarding import DeviceTokens
 from domain.identity.identity_providers import IdentityProviders
+from domain.identity.impersonation import LONGEST
 from domain.identity.passkeys import PasskeyChecks, RelyingParties
 from domain.identity.passwords import PasswordHasher, PasswordScreen
+from domain.identity.privacy import ExportTickets, PrivacyPolicy
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
 from domain.live import LiveReads, LiveRooms, RoomBooks, StreamingPlatform
@@ -57,6 +62,7 @@ from server.delivery.addresses import PostalRules
 from server.delivery.carriers import CarrierDirectory, PostCounter
 from server.delivery.geometry import ShapelyGeometry
 from server.delivery.routing import PyVrpOptimizer
+from server.export_tickets import SignedExportTickets
 from server.identity.keys import KeyedSecrets, SignedDeviceTokens
 from server.identity.known_passwords import KnownPasswords
 from server.identity.sites import TenantSites
@@ -162,15 +168,18 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open the database and everything that stands on it."""
     async with AsyncExitStack() as stack:
+        cipher = AesCipher([settings.derive_key("encryption", 32)])
         pools = {"read_pool": settings.read_pool, "write_pool": settings.write_pool}
-        database = await stack.enter_async_context(Database(settings.database_url, **pools))
+        database = await stack.enter_async_context(
+            Database(settings.database_url, **pools, person_keys=PersonKeys(cipher))
+        )
         engine = search_engine(settings, writable=writes_index)
         stack.push_async_callback(engine.close)
         search = engine if writes_index else FallbackSearchEngine(engine, PostgresTextSearch(database))
         tokens = token_service(settings, key_ring(settings))
-        revocations = RevocationList(_revocations_of(database), tokens.lifetime)
         uses = await stack.enter_async_context(KeyUses(database))
         keys = KeyAuthenticator(_keys_of(database), uses.note)
+        revocations = RevocationList(_revocations_of(database), max(tokens.lifetime, LONGEST))
         hasher = Argon2Hasher()
         stack.callback(hasher.close)
         providers = ConfiguredProviders(sign_on_settings(settings))
@@ -188,12 +197,17 @@ async def open_services(
             IdentityProviders: providers,
             AccessTokens: IssuingTokens(tokens, revocations),
             ApiKeyDoor: keys,
-            Cipher: AesCipher([settings.derive_key("encryption", 32)]),
             Secrets: KeyedSecrets(settings.derive_key("encryption", 32), settings.derive_key("one-time codes")),
             DeviceTokens: SignedDeviceTokens(settings.derive_key("devices")),
             PasswordScreen: KnownPasswords(settings.breached_passwords),
             PasskeyChecks: WebAuthn(),
             RelyingParties: TenantSites(platform, settings.url, settings.allowed_origins, settings.sender_name),
+            AuditTrail: SqlAuditTrail(database, settings.derive_key("audit chain")),
+            PrivacyPolicy: (privacy := PrivacyPolicy(grace=timedelta(days=settings.erasure_grace_days))),
+            ExportTickets: SignedExportTickets(
+                settings.derive_key("data exports"), privacy.link_lifetime.total_seconds()
+            ),
+            Cipher: cipher,
             Platform: platform,
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),

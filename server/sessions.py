@@ -2,12 +2,14 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import HTTPConnection
 
 from data.database import Database
+from domain.conditions import Circumstances
 from domain.kernel import NOBODY, Principal, Transactions
 from resolvers.kernel import Context
 from server.api_keys import FOR_EVER, VerifiedKey
@@ -55,7 +57,7 @@ class GraphSession:
                 reads=reads,
                 transactions=self.services.transactions,
                 services=self.services.by_port,
-                principal=self.caller,
+                principal=self._in_circumstances(),
                 tenant_id=tenant_id,
                 locale=self.locale,
                 address=self.address,
@@ -67,6 +69,20 @@ class GraphSession:
             )
         finally:
             await reads.end()
+
+    def _in_circumstances(self) -> Principal:
+        """Give the caller with what the conditions of his permissions may ask about the request; most have none."""
+        if not self.caller.conditions:
+            return self.caller
+        timezone = self.tenant.timezone if self.tenant else "UTC"
+        now = Circumstances(
+            now=datetime.now(UTC),
+            timezone=timezone,
+            address=self.address,
+            second_factor=self.caller.second_factor,
+            api_key=self.caller.api_key_id is not None,
+        )
+        return replace(self.caller, circumstances=now)
 
     @asynccontextmanager
     async def _as_nobody(self) -> AsyncIterator[Context]:

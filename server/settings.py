@@ -99,6 +99,7 @@ class Settings(BaseSettings):
     breached_passwords: Path | None = Field(
         None, description="file of breached passwords: SHA-1 digests in order, as Have I Been Pwned gives them"
     )
+    erasure_grace_days: PositiveInt = Field(14, description="days in which an erasure can be taken back")
 
     max_body_bytes: PositiveInt = Field(256 * 1024, description="largest body of a request")
     deadline_seconds: PositiveFloat = Field(30.0, description="longest time for one operation")

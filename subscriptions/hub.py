@@ -195,8 +195,8 @@ class RedisHub:
         after, reached = map(int, head.split())
         if after > self._position:
             await self._catch_up(after)
-        for envelope in envelopes:
-            self._tell(_read(envelope))
+        for event in await self._log.readable([_read(each) for each in envelopes]):
+            self._tell(event)
         self._position = max(self._position, reached)
 
     async def _catch_up(self, until: int) -> None:

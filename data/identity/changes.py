@@ -196,6 +196,10 @@ class SqlRoles:
         wanted = select(role.c.name, role.c.permissions).where(role.c.name == func.any(list(names)))
         return {row.name: row.permissions for row in await self._session.execute(wanted)}
 
+    async def conditions_of(self, names: Collection[str]) -> Sequence[tuple[str, str]]:
+        wanted = select(role.c.conditions).where(role.c.name == func.any(list(names)))
+        return [pair for found in await self._session.scalars(wanted) for pair in found.items()]
+
     async def is_assigned(self, name: str) -> bool:
         held = select(exists().where(role_assignment.c.role == name))
         return bool(await self._session.scalar(held))

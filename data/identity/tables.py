@@ -115,6 +115,7 @@ role = tenant_table(
     Column("name", Text, nullable=False),
     Column("description", Text),
     Column("permissions", ARRAY(Text), nullable=False),
+    json_column("conditions"),
     UniqueConstraint("tenant_id", "name"),
 )
 
@@ -130,6 +131,7 @@ session = tenant_table(
     timestamp("revoked_at", nullable=True),
     Column("revoked_reason", Choice(SessionEnding)),
     timestamp("second_factor_at", nullable=True),
+    Column("impersonator_id", Uuid),
     Index("ix_session_user_id", "user_id"),
     Index("ix_session_revoked_at", "revoked_at"),
 )

@@ -16,6 +16,7 @@ class LoginAttemptKind(StrEnum):
 
     LOGIN = "login"
     REGISTRATION = "registration"
+    IMPERSONATION = "impersonation"
 
 
 @dataclass(eq=False, kw_only=True)
@@ -42,6 +43,13 @@ class LoginAttempt(Aggregate):
         """Note that somebody registered anew with the e-mail address of a user."""
         attempt = cls._made(LoginAttemptKind.REGISTRATION, owner, client, work, "already_registered")
         attempt.record(RegistrationRepeated(user_id=owner))
+        return attempt
+
+    @classmethod
+    def by_impersonation(cls, user_id: UUID, client: Client, work: Work) -> "LoginAttempt":
+        """Note that somebody in charge came in as a user."""
+        attempt = cls._made(LoginAttemptKind.IMPERSONATION, user_id, client, work, None)
+        attempt.record(LoginAttempted(user_id=user_id, succeeded=True, reason="impersonation"))
         return attempt
 
     @classmethod

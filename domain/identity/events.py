@@ -5,6 +5,7 @@ E-mail addresses, names and network addresses never enter the log: it is kept fo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 from uuid import UUID
 
 from domain.identity.addresses import AddressType
@@ -85,6 +86,8 @@ class RoleRevoked(AboutUser):
 @event("identity.user_locked")
 @dataclass(frozen=True, kw_only=True)
 class UserLocked(AboutUser):
+    personal: ClassVar[frozenset[str]] = frozenset({"reason"})
+
     reason: str | None
 
 
@@ -97,6 +100,8 @@ class UserUnlocked(AboutUser):
 @event("identity.user_deactivated")
 @dataclass(frozen=True, kw_only=True)
 class UserDeactivated(AboutUser):
+    personal: ClassVar[frozenset[str]] = frozenset({"reason"})
+
     reason: str | None
 
 

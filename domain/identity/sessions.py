@@ -10,7 +10,7 @@ from typing import Protocol
 from uuid import UUID
 
 from domain.identity.events import SecondFactorShown, SessionRenamed, TokenGenerated, TokenRevoked
-from domain.identity.roles import Roles, grants_of
+from domain.identity.roles import Roles, conditions_of, grants_of
 from domain.identity.sign_in_policy import SignInPolicies, asked_of
 from domain.identity.text import clean_optional
 from domain.identity.users import User, Users
@@ -43,6 +43,7 @@ class SessionEnding(StrEnum):
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 — a reason, not a secret.
     PASSWORD_RESET = "password_reset"  # noqa: S105 — a reason, not a secret.
     ACCOUNT_CLOSED = "account_closed"
+    IMPERSONATION_ENDED = "impersonation_ended"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +106,7 @@ class Session(Aggregate):
     revoked_at: datetime | None = None
     revoked_reason: SessionEnding | None = None
     second_factor_at: datetime | None = None
+    impersonator_id: UUID | None = None
 
     @classmethod
     def open(
@@ -232,7 +234,9 @@ class AccessToken:
 class AccessTokens(Protocol):
     """Makes access tokens, which every subgraph can verify by itself."""
 
-    def issue(self, principal: Principal, now: datetime) -> AccessToken: ...
+    def issue(self, principal: Principal, now: datetime, lifetime: timedelta | None = None) -> AccessToken:
+        """Sign what the principal is, for the usual time or for another."""
+        ...
 
     def withdraw(self, session_id: UUID) -> None:
         """Refuse the tokens of an ended session here and now; other processes hear of it within seconds."""
@@ -277,6 +281,8 @@ async def sign_in(
         session_id=session.id,
         roles=frozenset(held),
         permissions=await grants_of(held, roles),
+        conditions=await conditions_of(held, roles),
+        second_factor=session.second_factor_at is not None,
         store_ids=user.stores_of(held),
     )
     return SignIn(

@@ -68,6 +68,9 @@ KINDS: Mapping[str, Kind] = {
         _kind("two_factor_disabled", _OWN, _MAIL, _APP),
         _kind("passkey_added", _OWN, _MAIL, _APP),
         _kind("recovery_code_used", _OWN, _MAIL, _APP, left=9),
+        _kind("data_export_ready", _OWN, _MAIL, _APP, until="2026-03-21"),
+        _kind("erasure_requested", _OWN, _MAIL, _APP, due="2026-03-28"),
+        _kind("impersonated", _OWN, _MAIL, _APP, reason="a question about an order"),
         _kind(
             "order_confirmation", _OWN, _MAIL, _APP, link="/orders/{order_id}",
             number="ORD-20260314-004711", total=_AMOUNT,

@@ -1,7 +1,7 @@
 """What those do who govern users and roles."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -32,6 +32,7 @@ class RoleEntry:
     description: str | None
     is_preset: bool
     permissions: Sequence[str]
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
 
 async def login_log(context: Context, page: PageRequest, user_id: UUID) -> Page[Any]:
@@ -57,7 +58,13 @@ async def role_matrix(context: Context) -> Sequence[RoleEntry]:
         for name, permissions in PRESETS.items()
     ]
     own = [
-        RoleEntry(name=row.name, description=row.description, is_preset=False, permissions=row.permissions)
+        RoleEntry(
+            name=row.name,
+            description=row.description,
+            is_preset=False,
+            permissions=row.permissions,
+            conditions=row.conditions,
+        )
         for row in await context.read(RoleReads).defined()
     ]
     return presets + own

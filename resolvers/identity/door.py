@@ -1,6 +1,7 @@
 """The door: registering, logging in and out, and what keeps a session alive."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -97,17 +98,27 @@ async def change_password(
     context: Context, current_password: str, new_password: str, device_token: str | None = None
 ) -> User:
     """Replace the password of the user who is logged in, and end all other sessions."""
-    current, hasher = normalise_password(current_password), context.service(PasswordHasher)
-    client = client_of(context, device_token=device_token)
-    async with hasher.in_turn(f"{context.tenant_id}:{context.principal.require_user()}"):
-        challenge = await context.transact(login.reauthenticate, login.Reauthenticate(client=client))
-        credentials = await _checked(context, challenge, current, client)
+    hasher = context.service(PasswordHasher)
+    async with checked_again(context, current_password, device_token) as credentials:
         accepted = accept_password(new_password, credentials.email, context.service(PasswordScreen))
         new_hash = await hasher.hash(accepted)
+        client = client_of(context, device_token=device_token)
         command = login.ChangePassword(old_hash=credentials.password_hash, new_hash=new_hash, client=client)
         changed = await context.transact(login.change_password, command)
     withdraw(context, changed.ended)
     return changed.user
+
+
+@asynccontextmanager
+async def checked_again(context: Context, password: str, device_token: str | None = None) -> AsyncIterator[Credentials]:
+    """Have whoever is logged in prove with the password that it is they.
+
+    Raises: InvalidCredentials, TooManyAttempts.
+    """
+    given, client = normalise_password(password), client_of(context, device_token=device_token)
+    async with context.service(PasswordHasher).in_turn(f"{context.tenant_id}:{context.principal.require_user()}"):
+        challenge = await context.transact(login.reauthenticate, login.Reauthenticate(client=client))
+        yield await _checked(context, challenge, given, client)
 
 
 async def _checked(context: Context, challenge: PasswordChallenge, password: str, client: Client) -> Credentials:

@@ -2,6 +2,7 @@
 
 import strawberry
 
+from domain.conditions import InvalidCondition
 from domain.identity.roles import RoleInUse
 from domain.kernel import AlreadyExists, Forbidden, InvalidStateTransition
 from resolvers.identity import administration
@@ -9,10 +10,13 @@ from schema.identity.entities import MANAGE, READ, ROLES, LoginLogEntry, Permiss
 from schema.kernel import (
     command,
     connection,
+    in_person,
     in_session,
     query,
 )
 
+IN_CHARGE = in_session(in_person(ROLES))
+GOVERNOR = in_session(in_person(MANAGE))
 GRANTING = [Forbidden, AlreadyExists]
 GOVERNING = [Forbidden, InvalidStateTransition]
 
@@ -32,13 +36,13 @@ class AdministrationQuery:
 class AdministrationMutation:
     """What those can do who govern users."""
 
-    assign_role = command(administration.assign_role, User, who=in_session(ROLES), errors=GRANTING)
-    revoke_role = command(administration.revoke_role, User, who=in_session(ROLES), errors=GRANTING)
-    define_role = command(administration.define_role, Role, who=in_session(ROLES), errors=GRANTING)
-    delete_role = command(administration.delete_role, Role, who=in_session(ROLES), errors=[Forbidden, RoleInUse])
+    assign_role = command(administration.assign_role, User, who=IN_CHARGE, errors=GRANTING)
+    revoke_role = command(administration.revoke_role, User, who=IN_CHARGE, errors=GRANTING)
+    define_role = command(administration.define_role, Role, who=IN_CHARGE, errors=[*GRANTING, InvalidCondition])
+    delete_role = command(administration.delete_role, Role, who=IN_CHARGE, errors=[Forbidden, RoleInUse])
     update_sign_in_policy = command(
-        administration.update_sign_in_policy, SignInPolicy, who=in_session(MANAGE), errors=[Forbidden]
+        administration.update_sign_in_policy, SignInPolicy, who=GOVERNOR, errors=[Forbidden]
     )
-    lock_user = command(administration.lock_user, User, who=in_session(MANAGE), errors=GOVERNING)
-    unlock_user = command(administration.unlock_user, User, who=in_session(MANAGE), errors=GOVERNING)
-    deactivate_user = command(administration.deactivate_user, User, who=in_session(MANAGE), errors=GOVERNING)
+    lock_user = command(administration.lock_user, User, who=GOVERNOR, errors=GOVERNING)
+    unlock_user = command(administration.unlock_user, User, who=GOVERNOR, errors=GOVERNING)
+    deactivate_user = command(administration.deactivate_user, User, who=GOVERNOR, errors=GOVERNING)

@@ -9,9 +9,9 @@ from domain.identity import api_keys as domain
 from domain.kernel import Forbidden
 from resolvers.identity import api_keys as resolvers
 from schema.identity.entities import READ
-from schema.kernel import AUTHENTICATED, action, computed, connection, in_session, query
+from schema.kernel import AUTHENTICATED, action, computed, connection, in_person, in_session, query
 
-MINE = in_session(AUTHENTICATED)
+MINE = in_session(in_person(AUTHENTICATED))
 
 
 @strawberry.type(description="A key that a program acts with in its user's name, within scopes.")

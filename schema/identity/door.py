@@ -11,11 +11,12 @@ from schema.kernel import (
     PUBLIC,
     action,
     command,
+    in_person,
     in_session,
 )
 
 ANYBODY = in_session(PUBLIC)
-IN_PERSON = in_session(AUTHENTICATED)
+IN_PERSON = in_session(in_person(AUTHENTICATED))
 
 AT_THE_DOOR = [login.InvalidCredentials, guarding.TooManyAttempts, Unavailable]
 CLOSED = [users.AccountLocked, users.AccountDeactivated]

@@ -54,6 +54,10 @@ def _is_current(session: Any, context: Context) -> bool:
     return bool(session.id == context.principal.session_id)
 
 
+def _impersonator(user: Any, context: Context) -> UUID | None:
+    return context.principal.impersonator_id if user.id == context.principal.user_id else None
+
+
 @strawberry.type(description="A log-in on one device.")
 class UserSession:
     __reads__ = (sessions.Session,)
@@ -68,6 +72,7 @@ class UserSession:
     revoked_at: datetime | None
     revoked_reason: sessions.SessionEnding | None
     second_factor_at: datetime | None = strawberry.field(description="When a second factor was last shown in it.")
+    impersonator_id: UUID | None = strawberry.field(description="Who acts as the user in it, if not they themselves.")
     is_current = computed(_is_current, bool, description="Whether the request itself belongs to it.")
 
 
@@ -119,6 +124,9 @@ class User(Node):
     display_name: str
     avatar_url: str | None
     bio: str | None
+    impersonated_by = computed(
+        _impersonator, UUID | None, description="Who acts as the user in this very request; null for the user."
+    )
     version: int | None = attribute(who=SELF)
     email: str | None = attribute(who=SELF)
     phone: str | None = attribute(who=SELF)
@@ -189,6 +197,7 @@ class Role:
     description: str | None
     is_preset = computed(lambda role, _context: not isinstance(role, RoleDefinition) and role.is_preset, bool)
     permissions: list[str]
+    conditions: JSON = strawberry.field(description="Further permissions, each with the expression that has to hold.")
 
 
 @strawberry.type(description="Something that can be allowed.")

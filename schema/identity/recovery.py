@@ -7,14 +7,17 @@ import strawberry
 from domain.identity import codes, entering, guarding, passwords, recovery
 from domain.kernel import Unavailable
 from resolvers.identity import recovery as resolvers
-from schema.identity.door import ANYBODY, CLOSED, ELSEWHERE, IN_PERSON
+from schema.identity.door import CLOSED, ELSEWHERE, IN_PERSON
 from schema.identity.entities import Authentication
 from schema.inputs import enum_of
-from schema.kernel import action
+from schema.kernel import PUBLIC, action, in_person, in_session
 
 enum_of(codes.OtpPurpose)
 ASKING = [guarding.TooManyAttempts]
 TYPING = [codes.InvalidCode, guarding.TooManyAttempts]
+
+
+OUTSIDE = in_session(in_person(PUBLIC))
 
 
 @strawberry.type(description="The answer to everybody who asks for a code, whether or not there is an account.")
@@ -46,16 +49,16 @@ class PasswordReset:
 class RecoveryMutation:
     """What can be done with codes and links."""
 
-    request_otp = action(resolvers.request_otp, OtpRequested, who=ANYBODY, result="RequestOtpResult", errors=ASKING)
-    verify_otp = action(resolvers.verify_otp, OtpVerified, who=ANYBODY, result="VerifyOtpResult", errors=TYPING)
+    request_otp = action(resolvers.request_otp, OtpRequested, who=OUTSIDE, result="RequestOtpResult", errors=ASKING)
+    verify_otp = action(resolvers.verify_otp, OtpVerified, who=OUTSIDE, result="VerifyOtpResult", errors=TYPING)
     login_with_otp = action(
         resolvers.log_in_with_otp,
         Authentication,
-        who=ANYBODY,
+        who=OUTSIDE,
         result="LoginWithOtpResult",
         errors=[*TYPING, *CLOSED, *ELSEWHERE, entering.SecondFactorRequired],
     )
-    verify_email = action(resolvers.verify_email, OtpVerified, who=ANYBODY, result="VerifyEmailResult", errors=TYPING)
+    verify_email = action(resolvers.verify_email, OtpVerified, who=OUTSIDE, result="VerifyEmailResult", errors=TYPING)
     request_phone_verification = action(
         resolvers.request_phone_verification,
         OtpRequested,
@@ -67,14 +70,14 @@ class RecoveryMutation:
     request_password_reset = action(
         resolvers.request_password_reset,
         OtpRequested,
-        who=ANYBODY,
+        who=OUTSIDE,
         result="RequestPasswordResetResult",
         errors=ASKING,
     )
     reset_password = action(
         resolvers.reset_password,
         PasswordReset,
-        who=ANYBODY,
+        who=OUTSIDE,
         result="ResetPasswordResult",
         errors=[recovery.InvalidResetToken, guarding.TooManyAttempts, passwords.WeakPassword, Unavailable],
     )

@@ -13,7 +13,7 @@ from resolvers.kernel import Context
 from schema.identity.door import ANYBODY, IN_PERSON
 from schema.identity.entities import Authentication
 from schema.inputs import enum_of
-from schema.kernel import AUTHENTICATED, PUBLIC, action, command, computed, in_session, permission, query
+from schema.kernel import AUTHENTICATED, PUBLIC, action, command, computed, in_person, in_session, permission, query
 
 SSO = permission("identity.sso")
 REFUSED = [identity_providers.SocialLoginRefused, single_sign_on.SingleSignOnRefused, Unavailable]
@@ -121,9 +121,9 @@ class SignOnMutation:
     configure_single_sign_on = command(
         sign_on.configure_single_sign_on,
         SingleSignOn,
-        who=in_session(SSO),
+        who=in_session(in_person(SSO)),
         errors=[Forbidden, AlreadyExists, single_sign_on.SingleSignOnUntried],
     )
     remove_single_sign_on = command(
-        sign_on.remove_single_sign_on, SingleSignOn, who=in_session(SSO), errors=[Forbidden]
+        sign_on.remove_single_sign_on, SingleSignOn, who=in_session(in_person(SSO)), errors=[Forbidden]
     )

@@ -10,7 +10,7 @@ import strawberry
 from domain import orders as domain
 from domain.codec import from_json
 from domain.inventory import InsufficientStock
-from domain.kernel import InvalidStateTransition
+from domain.kernel import InvalidStateTransition, unopened
 from domain.money import CurrencyMismatch
 from domain.orders.cart_parts import CartClosed, CartExpired, CartFull
 from domain.orders.ports import READ, UPDATE
@@ -220,7 +220,7 @@ class OrderEvent:
     id: UUID
     name: str
     version: int
-    data: JSON
+    data = computed(lambda entry, _context: unopened(entry.data), JSON)
     user_id: UUID | None
     occurred_at: datetime
 

@@ -13,14 +13,15 @@ from schema.kernel import (
     PUBLIC,
     command,
     connection,
+    depending,
     feed,
+    in_person,
     in_session,
     make_subgraph,
     query,
 )
 from schema.payments.entities import (
     MANAGE,
-    PAYOUT,
     READ,
     RECONCILE,
     REFUND,
@@ -79,22 +80,26 @@ class Mutation:
         Refund,
         name="RefundPayment",
         errors=[domain.RefundExceedsPayment, CurrencyMismatch],
-        who=REFUND,
+        who=in_person(depending("payments.refund")),
         key_required=True,
     )
     create_payment_intent = command(
         resolvers.create_payment_intent,
         PaymentIntent,
         errors=[intents.NotAwaitingPayment, ProviderRefused, ProviderUnreachable],
-        who=PUBLIC,
+        who=in_person(PUBLIC),
         key_required=True,
     )
     confirm_payment = command(
-        resolvers.confirm_payment, Payment, errors=[intents.NotAwaitingPayment], who=PUBLIC, key_required=True
+        resolvers.confirm_payment,
+        Payment,
+        errors=[intents.NotAwaitingPayment],
+        who=in_person(PUBLIC),
+        key_required=True,
     )
-    configure_provider = command(resolvers.configure_provider, PaymentProvider, who=in_session(MANAGE))
+    configure_provider = command(resolvers.configure_provider, PaymentProvider, who=in_session(in_person(MANAGE)))
     update_provider_credentials = command(
-        resolvers.update_provider_credentials, PaymentProvider, who=in_session(MANAGE)
+        resolvers.update_provider_credentials, PaymentProvider, who=in_session(in_person(MANAGE))
     )
     retry_refund = command(
         resolvers.retry_refund, Refund, errors=[InvalidStateTransition], who=REFUND, key_required=True
@@ -130,21 +135,28 @@ class Mutation:
         resolvers.close_dispute, PaymentDispute, errors=[InvalidStateTransition], who=MANAGE, key_required=True
     )
     save_payment_method = command(
-        resolvers.save_payment_method, PaymentMethod, errors=[domain.CardNumberRefused], who=AUTHENTICATED
+        resolvers.save_payment_method, PaymentMethod, errors=[domain.CardNumberRefused], who=in_person(AUTHENTICATED)
     )
-    delete_payment_method = command(resolvers.delete_payment_method, PaymentMethod, who=AUTHENTICATED)
+    delete_payment_method = command(resolvers.delete_payment_method, PaymentMethod, who=in_person(AUTHENTICATED))
     set_payout_account = command(
-        resolvers.set_payout_account, PayoutAccount, errors=[domain.CardNumberRefused], who=in_session(AUTHENTICATED)
+        resolvers.set_payout_account,
+        PayoutAccount,
+        errors=[domain.CardNumberRefused],
+        who=in_session(in_person(AUTHENTICATED)),
     )
     request_payout = command(
         resolvers.request_payout,
         Payout,
         errors=[domain.NoPayoutAccount, domain.PayoutTooSmall],
-        who=AUTHENTICATED,
+        who=in_person(AUTHENTICATED),
         key_required=True,
     )
     cancel_payout = command(
-        resolvers.cancel_payout, Payout, errors=[InvalidStateTransition], who=PAYOUT, key_required=True
+        resolvers.cancel_payout,
+        Payout,
+        errors=[InvalidStateTransition],
+        who=in_person(depending("payments.payout")),
+        key_required=True,
     )
     update_payout_policy = command(resolvers.update_payout_policy, PayoutPolicy, who=MANAGE)
     create_settlement = command(resolvers.create_settlement, SettledDay, who=RECONCILE)

@@ -238,6 +238,8 @@ async def _opinions(market: Marketplace, mark: str) -> None:
     await market.make("voteReview", id=review["id"], vote="HELPFUL")
     await market.make("addToWishlist", reader, productId=market.keys["product"])
     own = await market.make("createReview", productId=market.keys["accessory"], rating=3)
+    erasure = await market.make("eraseUser", userId=str(reader.user_id), reason="asked by letter")
+    market.keys["erasure"] = erasure["id"]
     market.keys |= {"review": review["id"], "own_review": own["id"], "reader": str(reader.user_id)}
 
 

@@ -60,6 +60,23 @@ TEXTS = {
         "you, please tell us at once.",
         "A recovery code was used; {{ left }} are left. If that was not you, please tell us at once.",
     ),
+    "data_export_ready": Text(
+        "Your data is ready",
+        "Hello {{ name }},\n\nthe copy of your data at {{ shop }} is ready. Log in to fetch it until {{ until }}; nobody else can.",
+        "The copy of your data is ready until {{ until }}.",
+    ),
+    "erasure_requested": Text(
+        "Your account will be erased",
+        "Hello {{ name }},\n\nyour account at {{ shop }} and what we hold about you will be erased on {{ due }}. Until then you can log in and take "
+        "it back. If you did not ask for it, please do so, and tell us.",
+        "Your account will be erased on {{ due }}. Until then you can take it back.",
+    ),
+    "impersonated": Text(
+        "Somebody of our staff acted in your account",
+        "Hello {{ name }},\n\nsomebody of the staff of {{ shop }} has opened your account to help you. The reason given: {{ reason }}. "
+        "You find it in your login log. If you did not ask for help, please tell us.",
+        "Somebody of our staff has opened your account. The reason given: {{ reason }}.",
+    ),
     "order_confirmation": Text(
         "Your order {{ number }}",
         "Hello {{ name }},\n\nthank you for your order {{ number }} over {{ total|money }}. We tell you as soon as it is on its way.",

@@ -61,6 +61,23 @@ TEXTS = {
         "pas vous, prévenez-nous aussitôt.",
         "Un code de secours a été utilisé ; il en reste {{ left }}. Si ce n'était pas vous, prévenez-nous aussitôt.",
     ),
+    "data_export_ready": Text(
+        "Vos données sont prêtes",
+        "Bonjour {{ name }},\n\nla copie de vos données chez {{ shop }} est prête. Connectez-vous pour la retirer avant le {{ until }} ; vous seul le pouvez.",
+        "La copie de vos données est prête jusqu’au {{ until }}.",
+    ),
+    "erasure_requested": Text(
+        "Votre compte va être effacé",
+        "Bonjour {{ name }},\n\nvotre compte chez {{ shop }} et ce que nous savons de vous seront effacés le {{ due }}. D’ici là, vous pouvez vous connecter "
+        "et y renoncer. Si la demande n’est pas de vous, faites-le et prévenez-nous.",
+        "Votre compte sera effacé le {{ due }}. D’ici là, vous pouvez y renoncer.",
+    ),
+    "impersonated": Text(
+        "Notre personnel est intervenu dans votre compte",
+        "Bonjour {{ name }},\n\nune personne de {{ shop }} a ouvert votre compte pour vous aider. Motif indiqué : {{ reason }}. "
+        "Votre journal de connexion en garde la trace. Si vous n’avez rien demandé, prévenez-nous.",
+        "Notre personnel a ouvert votre compte. Motif indiqué : {{ reason }}.",
+    ),
     "order_confirmation": Text(
         "Votre commande {{ number }}",
         "Bonjour {{ name }},\n\nmerci pour votre commande {{ number }} de {{ total|money }}. Nous vous préviendrons dès son départ.",
