@@ -42,6 +42,7 @@ from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, endpoint_route, webhook_route
+from server.router import RouterGate, RouterTrust
 from server.services import key_ring, open_services
 from server.sessions import Sessions
 from server.settings import Settings
@@ -51,6 +52,7 @@ from server.uploads import PATH as UPLOAD_PATH
 from server.uploads import upload_route
 
 SUBGRAPH_PATH = "/subgraphs/{context}/graphql"
+SUBGRAPH_HEALTH_PATH = "/subgraphs/{context}/health"
 
 
 def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
@@ -106,6 +108,8 @@ class Parts:
         self._redis = redis
         self._drain = drain
         self._edge = edge_settings
+        self._health_paths: list[str] = []
+        self._trust = RouterTrust(settings.router_key, settings.router_proof)
         self._limiter: RateLimiter = ValkeyRateLimiter(redis) if settings.rate_limit_capacity else NoRateLimiter()
 
     def graph(self, path: str, contexts: Sequence[str]) -> Sequence[BaseRoute]:
@@ -124,10 +128,14 @@ class Parts:
         ).routes
 
     def subgraph(self, context: str) -> Sequence[BaseRoute]:
-        """Serve one context as a federation router wants it: `_service` must answer even without introspection."""
+        """Serve one context to a federation router, which wants `_service` to answer even without introspection."""
+        self._health_paths.append(SUBGRAPH_HEALTH_PATH.format(context=context))
         settings = replace(self._edge, path=SUBGRAPH_PATH.format(context=context), explorer=False, examples=())
         executor = GraphExecutor(subgraph(context), hide_suggestions=not self._edge.suggestions)
-        return create_edge(executor, self._sessions, settings, limiter=self._limiter, drain=self._drain).routes
+        gate = Middleware(RouterGate, trust=self._trust)
+        return create_edge(
+            executor, self._sessions, settings, limiter=self._limiter, drain=self._drain, middleware=[gate]
+        ).routes
 
     def _documents(self) -> DocumentSource:
         manifest = self._settings.trusted_documents
@@ -156,7 +164,10 @@ class Parts:
             if services.endpoints is not None:
                 app.router.routes.append(endpoint_route(services.endpoints, handle))
             # They need what was opened just now; the router takes routes at any time before it serves.
-            app.router.routes += [*health.routes(), metrics_route(refresher(services.database, bus), METRICS)]
+            app.router.routes += [
+                *health.routes(self._health_paths),
+                metrics_route(refresher(services.database, bus), METRICS),
+            ]
             self._sessions.services = services
             yield
             self._sessions.services = None

@@ -10,6 +10,7 @@ from starlette.requests import HTTPConnection
 from domain.kernel import NOBODY, Principal, Transactions
 from resolvers.kernel import Context
 from server.edge.executor import Bucket, Operation
+from server.edge.sessions import DEADLINE
 from server.edge.socket_limits import ADDRESS
 from server.services import Services
 from server.settings import Settings
@@ -28,6 +29,7 @@ class GraphSession:
     address: str
     user_agent: str | None = None
     buckets: Sequence[Bucket] = ()
+    deadline: float | None = None
 
     @property
     def caller(self) -> Principal:
@@ -127,6 +129,7 @@ class Sessions:
             address=address,
             user_agent=(connection.headers.get("user-agent") or "")[:300] or None,
             buckets=self._buckets(caller, tenant, address),
+            deadline=connection.scope.get(DEADLINE),
         )
 
     def _buckets(self, caller: Principal, tenant: ResolvedTenant | None, address: str) -> Sequence[Bucket]:

@@ -111,7 +111,7 @@ async def ground(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Grou
     with agora(folder / "home") as direct:
         supergraph = folder / "supergraph.graphql"
         supergraph.write_text(compose(url=f"{direct}/subgraphs/{{context}}/graphql"))
-        with hive_gateway(supergraph) as gateway:
+        with hive_gateway(supergraph, folder / "home") as gateway:
             shop, neighbour = await stock(folder / "home")
             async with httpx.AsyncClient(timeout=30) as client:
                 caller = Caller(client, {})
