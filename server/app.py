@@ -67,7 +67,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
     redis = connect(settings.redis_url)
     parts = Parts(settings, sessions, redis, drain, edge_settings)
     routes = [
-        *parts.graph("/graphql", contexts),
+        *(parts.graph("/graphql", contexts) if settings.graph else ()),
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
         *attachment_routes(sessions),

@@ -109,6 +109,7 @@ class Settings(BaseSettings):
     live_ingest_url: str = Field("rtmp://localhost:1935/live", description="where hosts send live streams to, by RTMP")
     live_playback_url: str = Field("http://localhost:8888/live", description="where live streams are seen, by HLS")
 
+    graph: bool = Field(True, description="serve the united graph at /graphql; off where only a router asks")
     router_secret: str = Field(
         "", repr=False, description="what the federation router proves itself by; empty: derived from the secret key"
     )
