@@ -162,6 +162,19 @@ def supergraph(
     _write(resolve_name("server.schema_files:compose")(**({"url": url} if url else {})), output)
 
 
+@app.command("schema-check")
+def schema_check(
+    against: Annotated[str, typer.Option(help="Revision whose committed public schema clients have.")] = "HEAD",
+    documents: Annotated[
+        Path | None, typer.Option(help="Manifest of trusted documents: only what they use counts.", exists=True)
+    ] = None,
+) -> None:
+    """Tell which changes of the public schema break clients; schema/breaking.txt lists deliberate ones (needs Node)."""
+    if found := resolve_name("server.schema_check:check")(against, documents):
+        typer.echo("\n".join(found), err=True)
+        raise typer.Exit(FAILED)
+
+
 @app.command()
 def doctor(
     home: Home = None,

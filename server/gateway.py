@@ -21,7 +21,7 @@ from server.supervisor import Supervised, start_command
 
 FOLDER = ROOT / "deploy" / "gateway"
 PROGRAM = Path("node_modules") / "@graphql-hive" / "gateway" / "dist" / "bin.js"
-START_SECONDS = 90.0
+START_SECONDS = 240.0
 
 Announce = Callable[[Settings, dict[str, str]], None]
 

@@ -2,6 +2,7 @@
 //   AGORA_ROUTER_SECRET=… hive-gateway supergraph supergraph.graphql --config-path gateway.config.mjs
 // `make gateway` starts it with four groups of subgraphs; docs/distributed.md says what it hands on, and why it is believed.
 import * as http from "@graphql-mesh/transport-http";
+import { named, spread } from "./refusals.mjs";
 import { clientOf, millisecondsLeft, relayed } from "./relaying.mjs";
 import { sockets } from "./sockets.mjs";
 
@@ -22,6 +23,8 @@ const relaying = {
     const client = executionRequest?.context?.agora;
     if (client) Object.assign((options.headers ??= {}), relayed(client, options.method ?? "GET", url, options.body));
   },
+  onSubgraphExecute: () => spread,
+  onExecutionResult: named,
   onResponse({ request, response }) {
     const id = correlations.get(request);
     if (id) response.headers.set("x-correlation-id", id);

@@ -24,7 +24,7 @@ from tests.schema.fuzz.shop import FERNHILL, QUARRYBANK, Shop, email_of, fill, p
 ROOT = Path(__file__).parents[2]
 GATEWAY = ROOT / "deploy" / "gateway"
 READY = " is ready at "
-START_SECONDS = 60
+START_SECONDS = 240
 LOGIN = """mutation($email: String!, $password: String!) {
   login(email: $email, password: $password) { __typename ... on Authentication { accessToken } } }"""
 
@@ -128,12 +128,13 @@ class Caller:
         *,
         person: str = "guest",
         language: str = "en",
+        operation: str | None = None,
         auth: httpx.Auth | None = None,
     ) -> Any:
         headers = {"x-agora-tenant": FERNHILL.code, "accept-language": language}
         if person in self.tokens:
             headers["authorization"] = f"Bearer {self.tokens[person]}"
-        body = {"query": document, "variables": variables or {}}
+        body = {"query": document, "variables": variables or {}} | ({"operationName": operation} if operation else {})
         answer = await self.client.post(url, json=body, headers=headers, auth=auth)
         return answer.json()
 

@@ -1,0 +1,25 @@
+// The gateway's own refusals under the names that the graph gives them when it is served by one process.
+const NAMES = {
+  OPERATION_RESOLUTION_FAILURE: "UNKNOWN_OPERATION",
+  INTERNAL_SERVER_ERROR: "INTERNAL",
+  TIMEOUT_ERROR: "DEADLINE_EXCEEDED",
+};
+
+/** Names what a client is told; what has neither a name nor a path are variables that do not fit their types. */
+export function named({ result }) {
+  for (const error of result?.errors ?? []) {
+    const extensions = (error.extensions ??= {});
+    extensions.code = NAMES[extensions.code] ?? extensions.code ?? (error.path ? "INTERNAL" : "BAD_USER_INPUT");
+    if (extensions.code === "INTERNAL") error.message = "Internal error";
+  }
+}
+
+/**
+ * Lets a refusal that took the whole answer of a subgraph stand for every field that the subgraph was asked for. The gateway
+ * knows the one that it names, and would call the others internal errors.
+ */
+export function spread({ result, setResult }) {
+  if (result.data == null && result.errors?.some((error) => error.path)) {
+    setResult({ ...result, errors: result.errors.map(({ message, extensions }) => ({ message, extensions })) });
+  }
+}
