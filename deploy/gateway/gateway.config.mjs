@@ -2,7 +2,7 @@
 //   AGORA_ROUTER_SECRET=… hive-gateway supergraph supergraph.graphql --config-path gateway.config.mjs
 // `make gateway` starts it with four groups of subgraphs; docs/distributed.md says what it hands on, and why it is believed.
 import * as http from "@graphql-mesh/transport-http";
-import { named, spread } from "./refusals.mjs";
+import { named, reached, spread } from "./refusals.mjs";
 import { clientOf, millisecondsLeft, relayed } from "./relaying.mjs";
 import { sockets } from "./sockets.mjs";
 
@@ -23,7 +23,10 @@ const relaying = {
     const client = executionRequest?.context?.agora;
     if (client) Object.assign((options.headers ??= {}), relayed(client, options.method ?? "GET", url, options.body));
   },
-  onSubgraphExecute: () => spread,
+  onSubgraphExecute(asked) {
+    reached(asked);
+    return spread;
+  },
   onExecutionResult: named,
   onResponse({ request, response }) {
     const id = correlations.get(request);

@@ -1,4 +1,7 @@
 // The gateway's own refusals under the names that the graph gives them when it is served by one process.
+import { createGraphQLError } from "@graphql-tools/utils";
+
+const UNAVAILABLE = "SUBGRAPH_UNAVAILABLE";
 const NAMES = {
   OPERATION_RESOLUTION_FAILURE: "UNKNOWN_OPERATION",
   INTERNAL_SERVER_ERROR: "INTERNAL",
@@ -22,4 +25,17 @@ export function spread({ result, setResult }) {
   if (result.data == null && result.errors?.some((error) => error.path)) {
     setResult({ ...result, errors: result.errors.map(({ message, extensions }) => ({ message, extensions })) });
   }
+}
+
+/** Tells clients that a subgraph could not be asked, and the log why. */
+export function reached({ subgraphName, executor, setExecutor, log }) {
+  setExecutor(async (request) => {
+    try {
+      return await executor(request);
+    } catch (error) {
+      if (error?.extensions?.code) throw error;
+      log?.error({ subgraph: subgraphName, error: String(error?.cause ?? error) }, "subgraph not reached");
+      return { errors: [createGraphQLError("A part of the graph cannot be reached.", { extensions: { code: UNAVAILABLE } })] };
+    }
+  });
 }

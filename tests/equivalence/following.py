@@ -8,7 +8,7 @@ from typing import Any
 class Followed:
     """A subscription, and the mutations that make its events; their variables read as in the files of operations.
 
-    `$position` is the cursor from before the changes. Who resumes follows once more, after the first event.
+    `$position` is the cursor from before the changes, `$mine` what the follower has. Who resumes follows once more, after the first event.
     """
 
     name: str
@@ -39,10 +39,11 @@ FOLLOWED = (
     ),
     Followed(
         "a cart with its products",
-        """subscription($after: String) { cartUpdated(after: $after) { cursor cart { units lines { sku quantity product { name rating { total } }
+        """subscription($id: ID!, $after: String) { cartUpdated(id: $id, after: $after) { cursor cart { units lines { sku quantity product { name rating { total } }
           store { province { name } } } } } }""",
-        SINCE,
-        changes=(("buyer", FILL, {"sku": "$shelved.2"}),),
+        {"id": "$mine.myCart.id", **SINCE},
+        person="admin",
+        changes=(("admin", FILL, {"sku": "$shelved.2"}),),
     ),
     Followed(
         "an order as it stands",

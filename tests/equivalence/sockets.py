@@ -36,6 +36,14 @@ class Socket:
                     return {"errors": message["payload"]}
                 assert message["type"] == "ping", message
 
+    async def last(self) -> None:
+        """Read until the server closes.
+
+        Raises: ConnectionClosed.
+        """
+        while True:
+            await self.next()
+
 
 @asynccontextmanager
 async def opened(url: str, token: str | None) -> AsyncIterator[Socket]:

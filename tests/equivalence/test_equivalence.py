@@ -1,23 +1,32 @@
 """The graph answers alike in one process and in parts: the same data, and the same refusals."""
 
+import asyncio
 import os
 from collections import Counter
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from random import Random
 from typing import Any
 
+import psutil  # type: ignore[import-untyped]  # No stubs among our dependencies.
 import pytest
 from graphql import OperationType
+from websockets.exceptions import ConnectionClosed
 
-from schema.graph import build
+from schema.graph import CONTEXTS, build
+from server.groups import group_of
+from server.services import key_ring, token_service
+from server.settings import Settings
 from tests.equivalence.comparing import Comparison, codes
+from tests.equivalence.counting import requests
 from tests.equivalence.following import FOLLOWED, Followed
-from tests.equivalence.reading import Asked, filled, operations
+from tests.equivalence.reading import NOWHERE, Asked, filled, operations
 from tests.equivalence.sockets import opened
 from tests.equivalence.splitting import alone
 from tests.equivalence.worlds import World, Worlds, open_worlds
 from tests.gateway.processes import missing
 from tests.schema.fuzz.generating import MEASURED, generator
+from tests.schema.fuzz.shop import FERNHILL, email_of
 from tests.schema.supergraph.operations import Operation
 
 REASON = missing()
@@ -60,6 +69,10 @@ def refused_in_parts(whole: Any, parts: Any) -> bool:
     return "data" not in whole and nothing and set(codes(whole)) == set(codes(parts)) == CREDENTIALS
 
 
+BUSY = frozenset({("SystemHealth", "workers"), ("SystemHealth", "consumers"), ("Query", "trendingSearches")})
+"""What tells how busy each of two servers is, or was of late."""
+
+
 class TestGenerated:
     @pytest.mark.parametrize("seed", range(SEEDS))
     async def test_queries_are_answered_alike(self, worlds: Worlds, seed: int) -> None:
@@ -67,7 +80,7 @@ class TestGenerated:
         schema: Any = build()._schema
         made = generator(
             schema, worlds.shop, worlds.neighbour, worlds.cursors, random, kinds=(OperationType.QUERY,), distinct=True,
-            skip=lambda *place: place in MEASURED,
+            skip=lambda *place: place in MEASURED or place in BUSY,
         )  # fmt: skip
         for operation in made.operations(OPERATIONS // SEEDS):
             person, language = random.choice(PEOPLE), random.choice(("en", "ru", "fr-CA"))
@@ -121,9 +134,10 @@ class TestFollowed:
 async def events(worlds: Worlds, world: World, followed: Followed) -> list[Any]:
     """Follow in one world, make the changes there, and give the events."""
     position = (await world.ask("{ liveCursor }"))["data"]["liveCursor"]
+    mine = (await world.ask("{ myCart { id } }", person=followed.person)).get("data")
 
     def given(variables: Any) -> Any:
-        return filled(variables, worlds.shop, worlds.neighbour, {"position": position})
+        return filled(variables, worlds.shop, worlds.neighbour, {"position": position, "mine": mine})
 
     token, variables = world.caller.tokens.get(followed.person), given(followed.variables)
     async with opened(world.url, token) as socket:
@@ -138,3 +152,92 @@ async def events(worlds: Worlds, world: World, followed: Followed) -> list[Any]:
             await socket.subscribe(followed.document, variables | {"after": root["cursor"]})
             assert [await socket.next() for _ in found[1:]] == found[1:]
     return found
+
+
+FIVE = """query($first: Int!) { products(first: $first, sort: NAME) { nodes {
+  sku store { code province { name } } stock { available } rating { total } effectivePrice { net { amountMinor } } } } }"""
+SETTING = """mutation($store: ID!) { setStoreSetting(input: {storeId: $store, key: "traced", value: "1"}) {
+  ... on StoreSetting { key } } }"""
+CAUSED = "query($id: String!) { auditLog(filter: {correlationId: $id}, first: 2) { nodes { name correlationId } } }"
+LOGIN_LOG = "query($user: ID!) { loginLog(userId: $user, first: 1) { nodes { succeeded address userAgent } } }"
+HALVES = "query($sku: String!, $id: ID!) { product(sku: $sku) { sku store { code } } liveSession(id: $id) { title } }"
+
+
+class TestParts:
+    @pytest.mark.parametrize("first", [2, 20])
+    async def test_five_subgraphs_are_asked_for_all_products_at_once(self, worlds: Worlds, first: int) -> None:
+        before = await requests(worlds)
+        answer = await worlds.parts.ask(FIVE, {"first": first})
+        assert len(answer["data"]["products"]["nodes"]) == first
+        # Hive Gateway asks catalog once more for what the price depends on, with all products at once too.
+        asked = await requests(worlds) - before
+        assert asked == Counter(catalog=2, tenancy=1, inventory=1, reviews=1, pricing=1)
+
+    async def test_equal_questions_of_two_people_stay_apart(self, worlds: Worlds) -> None:
+        asked = ["buyer", "admin"] * 10
+        answers = await asyncio.gather(*(worlds.parts.ask("{ me { email } }", person=each) for each in asked))
+        told = [answer["data"]["me"]["email"].partition("@")[0] for answer in answers]
+        assert told == asked
+
+    async def test_an_event_has_the_correlation_of_its_cause(self, worlds: Worlds) -> None:
+        headers = {
+            "authorization": f"Bearer {worlds.parts.caller.tokens['admin']}",
+            "x-agora-tenant": FERNHILL.code,
+            "x-correlation-id": "traced/through-the-parts",
+        }
+        body = {"query": SETTING, "variables": {"store": str(worlds.shop.ids["store"][0])}}
+        answer = await worlds.parts.caller.client.post(f"{worlds.parts.url}/graphql", json=body, headers=headers)
+        assert answer.headers["x-correlation-id"] == "traced/through-the-parts"
+        found = await worlds.parts.ask(CAUSED, {"id": "traced/through-the-parts"}, person="admin")
+        assert [each["name"] for each in found["data"]["auditLog"]["nodes"]] == ["tenancy.setting_changed"]
+
+    async def test_nobody_says_for_himself_where_he_is(self, worlds: Worlds) -> None:
+        login = 'mutation($email: String!) { login(email: $email, password: "not the right one") { __typename } }'
+        headers = {
+            "x-agora-tenant": FERNHILL.code, "x-forwarded-for": "198.51.100.1", "user-agent": "Browser/1",
+            "x-agora-client-address": "198.51.100.2", "x-agora-router": "t=1,n=1,s=1",
+        }  # fmt: skip
+        body = {"query": login, "variables": {"email": email_of("seller1")}}
+        await worlds.parts.caller.client.post(f"{worlds.parts.url}/graphql", json=body, headers=headers)
+        user = str(worlds.shop.people["seller"].user_id)
+        answer = await worlds.parts.ask(LOGIN_LOG, {"user": user}, person="admin")
+        (entry,) = answer["data"]["loginLog"]["nodes"]
+        assert entry == {"succeeded": False, "address": "127.0.0.1", "userAgent": "Browser/1"}
+
+    async def test_a_group_answers_nobody_but_its_router(self, worlds: Worlds) -> None:
+        client, group = worlds.parts.caller.client, worlds.groups["storefront"]
+        refused = await client.post(f"{group}/subgraphs/catalog/graphql", json={"query": "{ __typename }"})
+        assert refused.status_code == 403
+        assert (await client.post(f"{group}/graphql", json={"query": "{ __typename }"})).status_code == 404
+        for context in CONTEXTS:
+            health = await client.get(f"{worlds.groups[group_of(context)]}/subgraphs/{context}/health")
+            assert health.json()["status"] in {"ok", "degraded"}
+
+    async def test_a_token_that_runs_out_ends_the_socket(self, worlds: Worlds) -> None:
+        settings = Settings(home=worlds.homes["parts"], access_token_seconds=2)
+        issued = token_service(settings, key_ring(settings)).issue(worlds.shop.people["buyer"], datetime.now(UTC))
+        async with opened(worlds.parts.url, issued.token) as socket:
+            await socket.subscribe("subscription { messageReceived { cursor } }", {})
+            with pytest.raises(ConnectionClosed) as ended:
+                await socket.last()
+        assert ended.value.rcvd is not None
+        assert ended.value.rcvd.code == 4403
+
+    async def test_one_that_is_down_leaves_the_others_their_answers(self, worlds: Worlds) -> None:
+        stop_listening(worlds.groups["conversation"])
+        answer = await worlds.parts.ask(HALVES, {"sku": worlds.shop.texts["shelved"][0], "id": NOWHERE})
+        assert answer["data"]["product"]["store"]["code"]
+        assert answer["data"]["liveSession"] is None
+        assert [(each["path"], each["extensions"]["code"]) for each in answer["errors"]] == [
+            (["liveSession"], "SUBGRAPH_UNAVAILABLE")
+        ]
+
+
+def stop_listening(address: str) -> None:
+    """Kill the process that serves at an address; that it is started again is its supervisor's business."""
+    port = address.rpartition(":")[2]
+    for process in psutil.process_iter(["cmdline"]):
+        command = process.info["cmdline"] or []
+        if "--port" in command and command[command.index("--port") + 1] == port:
+            process.kill()
+            process.wait(10)
