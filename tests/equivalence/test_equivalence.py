@@ -30,7 +30,7 @@ from tests.schema.fuzz.shop import FERNHILL, email_of
 from tests.schema.supergraph.operations import Operation
 
 REASON = missing()
-pytestmark = pytest.mark.skipif(REASON is not None, reason=REASON or "")
+pytestmark = [pytest.mark.skipif(REASON is not None, reason=REASON or ""), pytest.mark.timeout(900)]
 OPERATIONS = int(os.environ.get("AGORA_FUZZ", "1000"))
 SEEDS = 4
 PEOPLE = ("guest", "buyer", "seller", "admin", "admin", "platform", "platform", "platform")

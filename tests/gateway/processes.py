@@ -24,7 +24,7 @@ from tests.schema.fuzz.shop import FERNHILL, QUARRYBANK, Shop, email_of, fill, p
 ROOT = Path(__file__).parents[2]
 GATEWAY = ROOT / "deploy" / "gateway"
 READY = " is ready at "
-START_SECONDS = 240
+START_SECONDS, STOP_SECONDS = 240, 90
 LOGIN = """mutation($email: String!, $password: String!) {
   login(email: $email, password: $password) { __typename ... on Authentication { accessToken } } }"""
 
@@ -54,7 +54,7 @@ def process(
         finally:
             running.terminate()
             try:
-                running.wait(15)
+                running.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 running.kill()
 
