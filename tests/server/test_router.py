@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,9 +11,11 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from server.edge.sessions import DEADLINE
-from server.router import ADDRESS, AGENT, HEADER, HOST, MILLISECONDS_LEFT, RouterRefused, RouterTrust, relayed
+from server.router import ADDRESS, AGENT, HEADER, HOST, MILLISECONDS_LEFT, SIGNED, RouterRefused, RouterTrust, relayed
+from server.schema_files import ROOT
 from tests.server.application import TRANSPORT, Application
 
+GATEWAY = ROOT / "deploy" / "gateway" / "relaying.mjs"
 SECRET = "a secret that router and subgraphs share"
 PATH = "/subgraphs/catalog/graphql"
 HEADERS = {"authorization": "Bearer token", "x-agora-tenant": "fernhill", ADDRESS: "203.0.113.9"}
@@ -36,6 +39,11 @@ class TestASignature:
     def test_covers_each_header(self, name: str) -> None:
         with pytest.raises(RouterRefused):
             trust().verify("POST", PATH, {**proven(), name: "another"}, BODY)
+
+    def test_covers_the_same_headers_in_the_gateway(self) -> None:
+        listed = re.search(r"const SIGNED = \[(.*?)\]", GATEWAY.read_text(), re.DOTALL)
+        assert listed
+        assert tuple(re.findall(r'"([^"]+)"', listed[1])) == SIGNED
 
     def test_covers_method_path_and_body(self) -> None:
         for method, path, body in (
