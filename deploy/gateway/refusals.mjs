@@ -27,15 +27,20 @@ export function spread({ result, setResult }) {
   }
 }
 
-/** Tells clients that a subgraph could not be asked, and the log why. */
+/** Tells clients that a subgraph could not be asked, and the log why; what the subgraph itself says has no cause. */
 export function reached({ subgraphName, executor, setExecutor, log }) {
+  const unavailable = (cause) => {
+    log?.error({ subgraph: subgraphName, cause: String(cause) }, "subgraph not reached");
+    return { errors: [createGraphQLError("A part of the graph cannot be reached.", { extensions: { code: UNAVAILABLE } })] };
+  };
   setExecutor(async (request) => {
     try {
-      return await executor(request);
+      const result = await executor(request);
+      const cause = result?.errors?.find((error) => error.originalError)?.originalError;
+      return cause ? unavailable(cause) : result;
     } catch (error) {
-      if (error?.extensions?.code) throw error;
-      log?.error({ subgraph: subgraphName, error: String(error?.cause ?? error) }, "subgraph not reached");
-      return { errors: [createGraphQLError("A part of the graph cannot be reached.", { extensions: { code: UNAVAILABLE } })] };
+      if (error?.extensions?.code === "TIMEOUT_ERROR") throw error;
+      return unavailable(error);
     }
   });
 }

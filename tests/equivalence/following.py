@@ -52,11 +52,6 @@ FOLLOWED = (
         {"id": "$order.0"},
     ),
     Followed(
-        "a delivery as it stands, by its order",
-        "subscription($id: ID!) { deliveryUpdated(orderId: $id) { delivery { state store { code province { name } } } } }",
-        {"id": "$order.0"},
-    ),
-    Followed(
         "a flash sale as it stands",
         "subscription($id: ID!) { flashSaleUpdated(id: $id) { name items { sku sold price { amountMinor } } } }",
         {"id": "$flash.0"},

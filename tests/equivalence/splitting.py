@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from graphql import (
+    FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
     Node,
@@ -18,11 +19,11 @@ from graphql import (
 
 
 def alone(document: str, variables: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give an operation for each selection at the root, with what it uses of fragments and variables."""
+    """Give an operation for each field at the root, with what it uses of fragments and variables."""
     ast = parse(document)
     (operation,) = (each for each in ast.definitions if isinstance(each, OperationDefinitionNode))
     fragments = {each.name.value: each for each in ast.definitions if isinstance(each, FragmentDefinitionNode)}
-    for selection in operation.selection_set.selections:
+    for selection in _fields(operation.selection_set, fragments):
         used = _fragments(selection, fragments)
         names = {name for node in (selection, *used) for name in _named(node, VariableNode)}
         kept = tuple(each for each in operation.variable_definitions if each.variable.name.value in names)
@@ -36,6 +37,15 @@ def alone(document: str, variables: dict[str, Any]) -> Iterator[tuple[str, dict[
         )
         given = {name: value for name, value in variables.items() if name in names}
         yield "\n".join([text, *map(print_ast, used)]), given
+
+
+def _fields(selections: SelectionSetNode, known: dict[str, FragmentDefinitionNode]) -> Iterator[FieldNode]:
+    for each in selections.selections:
+        if isinstance(each, FieldNode):
+            yield each
+        else:
+            inner = known[each.name.value] if isinstance(each, FragmentSpreadNode) else each
+            yield from _fields(inner.selection_set, known)  # type: ignore[attr-defined]
 
 
 def _fragments(node: Node, known: dict[str, FragmentDefinitionNode]) -> list[FragmentDefinitionNode]:

@@ -21,6 +21,8 @@ from tests.schema.fuzz.generating import CURSORS, cursor_variables, cursors_in
 from tests.schema.fuzz.shop import FERNHILL, Shop
 
 INDEXED_SECONDS = 120
+CALM_LOOKS = 20
+"""So often in a row there is nothing to do before the worker is taken to have come to an end."""
 PEOPLE = {"buyer": "buyer", "admin": "admin", "seller": "seller1", "platform": "super.admin"}
 
 
@@ -63,6 +65,7 @@ async def open_worlds(folder: Path) -> AsyncIterator[Worlds]:
         with agora(home) as url:
             shop, neighbour = await stock(home)
             await _indexed(caller, url)
+            await _settled(client, url)
             await caller.log_in(f"{url}/graphql", **PEOPLE)
             caller.tokens["forged"] = _forged(caller.tokens["buyer"])
             answer = await caller.send(f"{url}/graphql", CURSORS, cursor_variables(shop), person="admin")
@@ -120,6 +123,16 @@ async def _indexed(caller: Caller, url: str) -> None:
         answer = await caller.send(f"{url}/graphql", "{ searchProducts(first: 1) { total } }")
         total = answer["data"]["searchProducts"]["total"]
         await asyncio.sleep(0.1)
+
+
+async def _settled(client: httpx.AsyncClient, url: str) -> None:
+    """Wait until the worker has nothing to do: what it did later in one of the worlds would differ from the other."""
+    deadline, calm = time.monotonic() + INDEXED_SECONDS, 0
+    while calm < CALM_LOOKS:
+        assert time.monotonic() < deadline, "the worker does not come to an end"
+        bus = (await client.get(f"{url}/health")).json()["parts"]["bus"]
+        calm = calm + 1 if bus.get("backlog") == 0 and bus.get("lag_seconds") == 0 else 0
+        await asyncio.sleep(0.2)
 
 
 def _forged(token: str) -> str:
