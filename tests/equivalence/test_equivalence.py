@@ -69,8 +69,15 @@ def refused_in_parts(whole: Any, parts: Any) -> bool:
     return "data" not in whole and nothing and set(codes(whole)) == set(codes(parts)) == CREDENTIALS
 
 
-BUSY = frozenset({("SystemHealth", "workers"), ("SystemHealth", "consumers"), ("Query", "trendingSearches")})
-"""What tells how busy each of two servers is, or was of late."""
+BUSY = frozenset(
+    {
+        ("SystemHealth", "workers"),
+        ("SystemHealth", "consumers"),
+        ("Query", "trendingSearches"),
+        ("AuditEntry", "correlationId"),
+    }
+)
+"""What tells how busy each of two servers is or was of late, and the ids that each gives to requests without one."""
 
 
 class TestGenerated:
