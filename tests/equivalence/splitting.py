@@ -26,7 +26,7 @@ def alone(document: str, variables: dict[str, Any]) -> Iterator[tuple[str, dict[
     for selection in _fields(operation.selection_set, fragments):
         used = _fragments(selection, fragments)
         names = {name for node in (selection, *used) for name in _named(node, VariableNode)}
-        kept = tuple(each for each in operation.variable_definitions if each.variable.name.value in names)
+        kept = tuple(each for each in operation.variable_definitions or () if each.variable.name.value in names)
         text = print_ast(
             OperationDefinitionNode(
                 operation=operation.operation,

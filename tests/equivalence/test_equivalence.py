@@ -74,6 +74,7 @@ BUSY = frozenset(
         ("SystemHealth", "workers"),
         ("SystemHealth", "consumers"),
         ("Query", "trendingSearches"),
+        ("Query", "liveCursor"),
         ("AuditEntry", "correlationId"),
     }
 )
