@@ -2,17 +2,20 @@
 
 PYTHON ?= python3
 ARGS ?=
+AGAINST ?= HEAD
 VENV := .venv
 BIN := $(VENV)/bin
 REALTIME := $(addprefix benchmarks/,realtime.py reconnecting.py positions.py)
 FAULTS := $(addprefix benchmarks/,outages.py rolling.py)
 RUNTIME := $(VENV)/.runtime-installed
 DEVELOPMENT := $(VENV)/.development-installed
+GATEWAY := deploy/gateway/node_modules/.package-lock.json
+COMPOSER := deploy/composition/node_modules/.package-lock.json
 INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version-check
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fuzz test-crash check format bench bench-realtime bench-faults schema lock clean
+.PHONY: help setup run gateway schema-check test test-fuzz test-crash check format bench bench-realtime bench-faults schema lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -21,6 +24,9 @@ setup: $(DEVELOPMENT) ## Install everything for development (once, and when the 
 
 run: $(RUNTIME) ## Start Agora with its databases; Ctrl-C stops it (ARGS="--port 8001" …)
 	@$(BIN)/agora serve $(ARGS)
+
+gateway: $(RUNTIME) $(GATEWAY) ## Start Agora in parts: four groups of subgraphs, a worker, and Hive Gateway (needs Node)
+	@$(BIN)/agora gateway $(ARGS)
 
 test: $(DEVELOPMENT) ## Run all tests, in parallel (ARGS="tests/data -k tenant" …)
 	$(BIN)/pytest --numprocesses auto --dist loadfile $(ARGS)
@@ -58,6 +64,9 @@ schema: $(DEVELOPMENT) ## Write the schema files, the supergraph, the REST API's
 	$(BIN)/python -m server.authorisation_matrix
 	$(BIN)/python -m server.privacy_page
 
+schema-check: $(DEVELOPMENT) $(COMPOSER) ## Find changes of the schema that break clients (AGAINST=a revision; needs Node)
+	$(BIN)/agora schema-check --against $(AGAINST) $(ARGS)
+
 lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew
 	$(INSTALL) uv
 	printf 'hatchling\neditables\n' | $(COMPILE) pyproject.toml - --output-file requirements.lock >/dev/null
@@ -71,6 +80,12 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Agora needs Python 3.11 or newer; $(PYTHON) is " + sys.version.split()[0] + ". Name another with: make PYTHON=python3.12 …")'
 	@$(PYTHON) -c 'import ensurepip' || { echo 'The Python module venv is missing; on Debian and Ubuntu: apt install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
+
+%/node_modules/.package-lock.json: %/package-lock.json
+	@command -v npm >/dev/null || { echo 'Node 20 or newer is missing, with npm' >&2; exit 1; }
+	@echo 'Installing what $* needs of Node (once) …'
+	@cd $* && npm ci --no-audit --no-fund --silent
+	@touch $@
 
 # The locks hold the build requirements too, so that nothing is downloaded that is not pinned by hash.
 $(RUNTIME): requirements.lock pyproject.toml | $(BIN)/python

@@ -46,6 +46,7 @@ from server.payments.webhooks import HandledOnce, endpoint_route, webhook_route
 from server.rest.problems import written_refusal
 from server.rest.resource import PREFIX as REST_PREFIX
 from server.rest.routes import rest_routes
+from server.router import RouterGate, RouterTrust
 from server.services import key_ring, open_services
 from server.sessions import Sessions
 from server.settings import Settings
@@ -57,6 +58,7 @@ from server.uploads import PATH as UPLOAD_PATH
 from server.uploads import upload_route
 
 SUBGRAPH_PATH = "/subgraphs/{context}/graphql"
+SUBGRAPH_HEALTH_PATH = "/subgraphs/{context}/health"
 
 
 def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
@@ -71,7 +73,7 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
     redis = connect(settings.redis_url)
     parts = Parts(settings, sessions, redis, drain, edge_settings)
     routes = [
-        *parts.graph("/graphql", contexts),
+        *(parts.graph("/graphql", contexts) if settings.graph else ()),
         *(route for context in contexts for route in parts.subgraph(context)),
         upload_route(sessions, FolderImportFiles(settings.home / "imports")),
         *attachment_routes(sessions),
@@ -119,6 +121,8 @@ class Parts:
         self._redis = redis
         self._drain = drain
         self._edge = edge_settings
+        self._health_paths: list[str] = []
+        self._trust = RouterTrust(settings.router_key, settings.router_proof)
         # Without a limit in the settings there are no buckets but those of API keys.
         self._limiter: RateLimiter = ValkeyRateLimiter(redis, f"{settings.redis_namespace}:rate:")
 
@@ -151,10 +155,14 @@ class Parts:
         return [*edge.routes, *rest]
 
     def subgraph(self, context: str) -> Sequence[BaseRoute]:
-        """Serve one context as a federation router wants it: `_service` must answer even without introspection."""
+        """Serve one context to a federation router, which wants `_service` to answer even without introspection."""
+        self._health_paths.append(SUBGRAPH_HEALTH_PATH.format(context=context))
         settings = replace(self._edge, path=SUBGRAPH_PATH.format(context=context), explorer=False, examples=())
         executor = GraphExecutor(subgraph(context), hide_suggestions=not self._edge.suggestions)
-        return create_edge(executor, self._sessions, settings, limiter=self._limiter, drain=self._drain).routes
+        gate = Middleware(RouterGate, trust=self._trust)
+        return create_edge(
+            executor, self._sessions, settings, limiter=self._limiter, drain=self._drain, middleware=[gate]
+        ).routes
 
     def _documents(self) -> DocumentSource:
         manifest = self._settings.trusted_documents
@@ -184,7 +192,10 @@ class Parts:
             if services.endpoints is not None:
                 app.router.routes.append(endpoint_route(services.endpoints, handle))
             # They need what was opened just now; the router takes routes at any time before it serves.
-            app.router.routes += [*health.routes(), metrics_route(refresher(services.database, bus), METRICS)]
+            app.router.routes += [
+                *health.routes(self._health_paths),
+                metrics_route(refresher(services.database, bus), METRICS),
+            ]
             self._sessions.services = services
             yield
             self._sessions.services = None

@@ -46,16 +46,39 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
     home: Home = None,
-    only: Annotated[str, typer.Option(help="Serve only these subgraphs, comma-separated.")] = "",
+    only: Annotated[str, typer.Option(help="Serve only these subgraphs, or groups of them, comma-separated.")] = "",
+    graph: Annotated[
+        bool | None, typer.Option("--graph/--no-graph", help="Serve the united graph too, not the subgraphs alone.")
+    ] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare/--no-prepare", help="Migrate the database first.", hidden=True)
+    ] = True,
     worker: Annotated[bool | None, typer.Option("--worker/--no-worker", help="Run a worker process too.")] = None,
     demo: Annotated[
         bool | None, typer.Option("--demo/--no-demo", help="Load the demo marketplace on first start.")
     ] = None,
 ) -> None:
     """Start the engines, migrate, and serve the graph until Ctrl-C."""
-    settings = _settings(host=host, port=port, home=home, worker=worker, demo=demo)
-    contexts = [name.strip() for name in only.split(",") if name.strip()]
-    resolve_name("server.serving:serve")(settings, contexts, announce=_announce)
+    settings = _settings(host=host, port=port, home=home, graph=graph, worker=worker, demo=demo)
+    contexts = resolve_name("server.groups:expanded")([name.strip() for name in only.split(",") if name.strip()])
+    announce = _announce_part if contexts else _announce
+    resolve_name("server.serving:serve")(settings, contexts, announce=announce, prepare=prepare)
+
+
+@app.command()
+def gateway(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the gateway; the groups take the four after it.", show_default="8000")
+    ] = None,
+    home: Home = None,
+    demo: Annotated[
+        bool | None, typer.Option("--demo/--no-demo", help="Load the demo marketplace on first start.")
+    ] = None,
+) -> None:
+    """Serve the graph in parts, four groups of subgraphs behind Hive Gateway, until Ctrl-C (needs Node)."""
+    settings = _settings(host=host, port=port, home=home, demo=demo)
+    resolve_name("server.gateway:run")(settings, announce=_announce_gateway)
 
 
 @app.command()
@@ -155,9 +178,28 @@ def schema(
 
 
 @app.command()
-def supergraph(output: Output = None) -> None:
+def supergraph(
+    output: Output = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Where subgraphs are; {context} and {group} stand for their names.", show_default=False),
+    ] = None,
+) -> None:
     """Compose all subgraphs for a federation router (needs Node)."""
-    _write(resolve_name("server.schema_files:compose")(), output)
+    _write(resolve_name("server.schema_files:compose")(**({"url": url} if url else {})), output)
+
+
+@app.command("schema-check")
+def schema_check(
+    against: Annotated[str, typer.Option(help="Revision whose committed public schema clients have.")] = "HEAD",
+    documents: Annotated[
+        Path | None, typer.Option(help="Manifest of trusted documents: only what they use counts.", exists=True)
+    ] = None,
+) -> None:
+    """Tell which changes of the public schema break clients; schema/breaking.txt lists deliberate ones (needs Node)."""
+    if found := resolve_name("server.schema_check:check")(against, documents):
+        typer.echo("\n".join(found), err=True)
+        raise typer.Exit(FAILED)
 
 
 @app.command()
@@ -270,19 +312,36 @@ def _write(text: str, output: Path | None) -> None:
 
 def _announce(settings: Settings, engines: Any) -> None:
     """Says that the server is ready, where, and how to stop it."""
-    lines = [f"Agora {installed_version('agora')} is ready at {settings.url}/graphql"]
+    lines = [_ready(settings)]
     if settings.allows("explorer"):
         lines.append("  GraphiQL   open that address in a browser")
     lines.append(
         f"  Data       {settings.home}" + (f" (engines of process {engines.endpoints.pid})" if engines.attached else "")
     )
+    typer.echo("\n".join([*lines, *_demo(settings), "  Stop       Ctrl-C"]))
+
+
+def _announce_part(settings: Settings, engines: Any) -> None:  # noqa: ARG001 — it is told as the whole is.
+    typer.echo(_ready(settings) if settings.graph else f"Agora's subgraphs are ready at {settings.url}/subgraphs")
+
+
+def _announce_gateway(settings: Settings, addresses: dict[str, str]) -> None:
+    lines = [_ready(settings), *(f"  {group:<14} {address}" for group, address in addresses.items())]
+    typer.echo("\n".join([*lines, f"  Data       {settings.home}", *_demo(settings), "  Stop       Ctrl-C"]))
+
+
+def _ready(settings: Settings) -> str:
+    return f"Agora {installed_version('agora')} is ready at {settings.url}/graphql"
+
+
+def _demo(settings: Settings) -> list[str]:
+    lines = []
     for title, name in (("Demo users", "demo-users.txt"), ("Demo pages", "demo-links.txt")):
         file = settings.home / name
         if settings.allows("demo") and file.exists():
             lines.append(f"  {title}")
             lines += [f"             {line}" for line in file.read_text().splitlines()]
-    lines.append("  Stop       Ctrl-C")
-    typer.echo("\n".join(lines))
+    return lines
 
 
 if __name__ == "__main__":

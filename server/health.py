@@ -5,7 +5,7 @@ events wait in the log and search falls back, so it stays ready and says that it
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
@@ -75,12 +75,12 @@ class Health:
             return {"status": "unavailable", "reason": found.reason, "milliseconds": milliseconds}
         return {"status": "ok", **found, "milliseconds": milliseconds}
 
-    def routes(self) -> list[Route]:
-        """Give `/health/live`, `/health/ready`, and `/health` as another name of the latter."""
+    def routes(self, others: Sequence[str] = ()) -> list[Route]:
+        """Give `/health/live`, `/health/ready`, and `/health` and the others as further names of the latter."""
         return [
             Route("/health/live", _live),
             Route("/health/ready", self._ready),
-            Route("/health", self._ready),
+            *(Route(path, self._ready) for path in ("/health", *others)),
         ]
 
     async def _ready(self, _: Request) -> Response:

@@ -74,10 +74,17 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, only: Sequence[str] = (), *, announce: Callable[[Settings, Engines], None]) -> None:
+def serve(
+    settings: Settings,
+    only: Sequence[str] = (),
+    *,
+    announce: Callable[[Settings, Engines], None],
+    prepare: bool = True,
+) -> None:
     """Serves until a signal ends it, or an engine does.
 
-    With `only`, just these subgraphs, on the engines of the process that serves the home, if there is one.
+    With `only`, just these subgraphs, on the engines of the process that serves the home, if there is one. Without `prepare`
+    the database is taken as it is.
 
     Raises:
         UnknownContext, CannotListen: before anything was started.
@@ -87,7 +94,7 @@ def serve(settings: Settings, only: Sequence[str] = (), *, announce: Callable[[S
     """
     if unknown := sorted(set(only) - set(CONTEXTS)):
         raise UnknownContext(unknown)
-    with _stoppable(), ExitStack() as stack:
+    with stoppable(), ExitStack() as stack:
         listener = stack.enter_context(listen(settings.host, settings.port))
         engines = Engines(
             settings.home,
@@ -98,7 +105,7 @@ def serve(settings: Settings, only: Sequence[str] = (), *, announce: Callable[[S
         endpoints = stack.enter_context(engines)
         demo = settings.demo if settings.demo is not None else settings.allows("demo") and not settings.database_url
         settings = settings.with_engines(endpoints.database_url, endpoints.redis_url, port=listener.getsockname()[1])
-        app = _prepared_app(settings, only, prepare=not engines.attached, demo=demo)
+        app = _prepared_app(settings, only, prepare=prepare and not engines.attached, demo=demo)
         if settings.worker and not engines.attached:
             stack.enter_context(Supervised(settings, "worker", grace_seconds=settings.drain_seconds + CLEAN_UP_SECONDS))
         _serve_http(app, settings, listener, engines, lambda: announce(settings, engines))
@@ -164,7 +171,7 @@ class Server(DrainingServer):
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Ends the block, in order, on any of the signals that ask a process to stop."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

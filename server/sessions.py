@@ -14,6 +14,7 @@ from domain.kernel import NOBODY, Principal, Transactions
 from resolvers.kernel import Context
 from server.api_keys import FOR_EVER, VerifiedKey
 from server.edge.executor import Bucket, Operation
+from server.edge.sessions import DEADLINE
 from server.edge.socket_limits import ADDRESS
 from server.services import Services
 from server.settings import Settings
@@ -32,6 +33,7 @@ class GraphSession:
     address: str
     user_agent: str | None = None
     buckets: Sequence[Bucket] = ()
+    deadline: float | None = None
 
     @property
     def caller(self) -> Principal:
@@ -154,6 +156,7 @@ class Sessions:
             address=address,
             user_agent=(connection.headers.get("user-agent") or "")[:300] or None,
             buckets=[*_buckets_of(token), *self._buckets(caller, tenant, address)],
+            deadline=connection.scope.get(DEADLINE),
         )
 
     def _buckets(self, caller: Principal, tenant: ResolvedTenant | None, address: str) -> Sequence[Bucket]:

@@ -154,6 +154,15 @@ class Settings(BaseSettings):
     live_ingest_url: str = Field("rtmp://localhost:1935/live", description="where hosts send live streams to, by RTMP")
     live_playback_url: str = Field("http://localhost:8888/live", description="where live streams are seen, by HLS")
 
+    graph: bool = Field(True, description="serve the united graph at /graphql; off where only a router asks")
+    router_secret: str = Field(
+        "", repr=False, description="what the federation router proves itself by; empty: derived from the secret key"
+    )
+    router_proof: Literal["signature", "secret"] = Field(
+        "signature",
+        description="how it does: it signs each request, or sends the secret, inside of a network of its own",
+    )
+
     worker: bool = Field(True, description="serve also runs a worker process")
     demo: bool | None = Field(None, description="load the demo marketplace on first start; unset: only in development")
     read_pool: PositiveInt = Field(8, description="database connections for reads, per process")
@@ -183,7 +192,7 @@ class Settings(BaseSettings):
             raise ValueError(f"must start with {' or '.join(f'{scheme}://' for scheme in known)}")
         return url
 
-    @field_validator("secret_key")
+    @field_validator("secret_key", "router_secret")
     @classmethod
     def _long_enough(cls, key: str) -> str:
         if 0 < len(key) < MINIMUM_SECRET_LENGTH:
@@ -237,6 +246,11 @@ class Settings(BaseSettings):
         Source: RFC 5869 (HKDF).
         """
         return HKDF(SHA256(), length, salt=None, info=f"agora:{purpose}".encode()).derive(self._root_key)
+
+    @property
+    def router_key(self) -> str:
+        """What router and subgraphs share."""
+        return self.router_secret or self.derive_key("router").hex()
 
     def with_engines(self, database_url: str, redis_url: str, **more: Any) -> Self:
         """The same settings, pointing at engines that run."""

@@ -102,6 +102,11 @@ class Session(Protocol):
         ...
 
     @property
+    def deadline(self) -> float | None:
+        """When nobody waits for an answer any more, by the event loop's clock; None for the edge's own time limit."""
+        ...
+
+    @property
     def buckets(self) -> Sequence[Bucket]: ...
 
     def context(self, operation: Operation, correlation_id: str) -> AbstractAsyncContextManager[Any]:

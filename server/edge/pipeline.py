@@ -164,16 +164,26 @@ class Pipeline:
         return result
 
     async def _execute(self, operation: Operation, session: Session, correlation_id: str) -> Result:
+        seconds = self._seconds(session.deadline)
         try:
             async with (
-                asyncio.timeout(self._timeout_seconds) as timeout,
+                asyncio.timeout(seconds) as timeout,
                 session.context(operation, correlation_id) as context,
             ):
                 return await self._executor.execute(operation, context)
         except TimeoutError:
             if timeout.expired():
-                raise DeadlineExceeded(f"The operation took longer than {self._timeout_seconds:g} s.") from None
+                raise DeadlineExceeded(f"The operation took longer than {seconds:g} s.") from None
             raise
+
+    def _seconds(self, deadline: float | None) -> float:
+        """Give how long an operation may take: no longer than whoever asked for it waits."""
+        if deadline is None:
+            return self._timeout_seconds
+        left = round(deadline - asyncio.get_running_loop().time(), 3)
+        if left <= 0:
+            raise DeadlineExceeded("The time for the operation was over before it began.")
+        return min(left, self._timeout_seconds)
 
     async def stream(
         self, admitted: Admitted, session: Session, correlation_id: str, sink: Sink | None = None

@@ -55,11 +55,12 @@ def create_edge(
     documents: DocumentSource | None = None,
     drain: Drain | None = None,
     observe: Observer | None = None,
+    middleware: Sequence[Middleware] = (),
 ) -> Edge:
     """Serve an executor over HTTP, server-sent events and graphql-transport-ws, all at `settings.path`.
 
     Without a limiter nothing is charged; without a document source any document is taken, and persisted ones by hash.
-    Several edges of one process may share a drain.
+    Several edges of one process may share a drain. The middleware stands before these routes alone.
     """
     settings = settings or EdgeSettings()
     drain = drain or Drain()
@@ -81,8 +82,10 @@ def create_edge(
     tickets = Tickets(settings.sockets.connections_per_principal, settings.sockets.connections_per_address)
     page = explorer_page(settings) if settings.explorer else None
     routes: list[BaseRoute] = [
-        Route(settings.path, GraphQLHTTP(settings, pipeline, sessions, drain, tickets, page)),
-        WebSocketRoute(settings.path, GraphQLWebSocket(settings, pipeline, sessions, drain, tickets)),
+        Route(settings.path, GraphQLHTTP(settings, pipeline, sessions, drain, tickets, page), middleware=middleware),
+        WebSocketRoute(
+            settings.path, GraphQLWebSocket(settings, pipeline, sessions, drain, tickets), middleware=middleware
+        ),
     ]
     if page:
         routes.append(Mount(STATIC_PATH, static_files()))

@@ -1,6 +1,5 @@
 """What the application says of itself, with all its engines and without one of them."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +108,6 @@ class TestOtherPaths:
             assert response.headers["x-correlation-id"] == "the-same"
 
     async def test_of_the_subgraphs_answer_each_for_themselves(self, application: Application, shop: Any) -> None:
-        body = json.dumps({"query": "{ products(first: 1) { nodes { __typename id } } }"})
-        reply = await application.post("/subgraphs/catalog/graphql", body, {"x-agora-tenant": shop.code})
+        document = "{ products(first: 1) { nodes { __typename id } } }"
+        reply = await application.ask_subgraph("catalog", document, x_agora_tenant=shop.code)
         assert reply.data["products"]["nodes"][0]["__typename"] == "Product"
