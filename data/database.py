@@ -15,7 +15,8 @@ from sqlalchemy.orm import Session
 
 from data.direct import begin
 from data.kernel import PORTS, unstorable
-from data.snapshots import Snapshots
+from data.observed import fetch, traced, watch_engine
+from data.snapshots import BEGIN, Snapshots
 from data.statements import Row, Statement, dynamic
 from domain.kernel import Aggregate
 
@@ -24,6 +25,7 @@ APP_ROLE = "agora_app"
 SYSTEM_ROLE = "agora_system"
 CHANGED = "changed_aggregates"
 TENANT = "tenant_id"
+_ENTER = "BEGIN; SELECT WHERE platform.enter($1, $2, $3)"
 READ_POOL = 8
 WRITE_POOL = 16
 
@@ -99,7 +101,7 @@ class Reads:
             connection = self._connection or await self._open()
             self.statements += 1
             try:
-                rows: list[Any] = await connection.fetch(statement, *arguments)
+                rows = await fetch(connection, statement, arguments)
             except asyncpg.PostgresError as error:
                 # A failed statement spoils its transaction; what is read after it must not fail for that.
                 await self._end()
@@ -148,7 +150,8 @@ class Reads:
     async def _open(self) -> asyncpg.Connection:
         if self._ended:
             raise RuntimeError("the operation has ended")
-        connection = self._connection = await self._snapshots.begin(self._scope())
+        with traced(BEGIN):
+            connection = self._connection = await self._snapshots.begin(self._scope())
         return connection
 
     def _scope(self) -> str:
@@ -175,6 +178,7 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={"record_class": Row, "statement_cache_size": 512},
         )
+        watch_engine(self.engine)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
 
     async def __aenter__(self) -> Self:
@@ -227,7 +231,8 @@ async def enter(session: AsyncSession, tenant_id: UUID | None, settings: Mapping
     user, correlation = (_literal(settings.get(name, "")) for name in ("user_id", "correlation_id"))
     # What was selected is not to be had of a simple query, only how many rows it was.
     bound = f"SET LOCAL ROLE {role};SELECT WHERE platform.enter({tenant}, {user}, {correlation})"
-    return await begin(session, bound) == "SELECT 1"
+    with traced(_ENTER):
+        return await begin(session, bound) == "SELECT 1"
 
 
 def _literal(text: str) -> str:

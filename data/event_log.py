@@ -24,9 +24,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from data.direct import direct
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
 from data.writes import later
+from domain import tracing
 from domain.codec import from_json, to_json
 from domain.kernel import EVENTS, Aggregate, ConcurrentModification, EventSourced, Recorded, Work, uuid7
 from domain.topics import topics_of
+from domain.tracing import TRACEPARENT
 
 A = TypeVar("A", bound=EventSourced)
 _TRACKED = "event_sourced"
@@ -123,7 +125,10 @@ def _row(aggregate: Aggregate, recorded: Recorded, work: Work) -> dict[str, Any]
 def event_metadata(work: Work) -> dict[str, str | None]:
     """Say on whose behalf and in which request an event came to be."""
     user = work.actor.user_id
-    return {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+    told: dict[str, str | None] = {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+    if (parent := tracing.traceparent()) is not None:
+        told[TRACEPARENT] = parent
+    return told
 
 
 Follower = Callable[[AsyncSession], None]

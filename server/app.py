@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -29,6 +30,7 @@ from server.edge.settings import EdgeSettings, SocketLimits
 from server.edge.trusted import DocumentSource, PersistedQueries, TrustedDocuments
 from server.examples import EXAMPLES
 from server.feeds import GraphExecutor
+from server.figures import Figures
 from server.health import Check, Health, LiveHealth, Unwell, bus_check, database_check, refresher
 from server.live import PATH as STREAM_HOOK_PATH
 from server.live import stream_hook
@@ -36,16 +38,22 @@ from server.metrics import METRICS, MetricsMiddleware, metrics_route
 from server.notifications.bounces import bounce_route
 from server.notifications.unsubscribing import SignedTokens, unsubscribe_route
 from server.notifications.wiring import mailbox_of
+from server.observing import OperationObserver, RegisteredNames
 from server.pages.mailbox import mailbox_routes
+from server.pages.ops import Overview, ops_routes
 from server.pages.studio import studio_routes
 from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
 from server.payments.webhooks import PATH as WEBHOOK_PATH
 from server.payments.webhooks import HandledOnce, endpoint_route, webhook_route
-from server.services import key_ring, open_services
+from server.pulse import measured, watch_pools
+from server.services import Services, key_ring, open_services
 from server.sessions import Sessions
 from server.settings import Settings
+from server.side_port import side_port
 from server.tokens import JWKS_PATH, jwks_endpoint
+from server.tracing import traces
+from server.tracing.middleware import TracingMiddleware
 from server.upload_tickets import PATH as ATTACHMENT_PATH
 from server.uploads import PATH as UPLOAD_PATH
 from server.uploads import upload_route
@@ -86,7 +94,8 @@ def build(settings: Settings, only: Sequence[str] | None = None) -> Starlette:
     app = Starlette(
         routes=routes,
         middleware=[
-            Middleware(MetricsMiddleware, routes=names),
+            Middleware(TracingMiddleware, routes=names, callers=settings.follows_callers),
+            Middleware(MetricsMiddleware, routes=names, access_log=settings.logs_access),
             *edge_middleware(edge_settings, streamed=frozenset({UPLOAD_PATH, ATTACHMENT_PATH})),
         ],
         lifespan=parts.lifespan,
@@ -106,6 +115,9 @@ class Parts:
         self._redis = redis
         self._drain = drain
         self._edge = edge_settings
+        self._trusted = _registered(settings.trusted_documents)
+        names = RegisteredNames([*(self._trusted or ()), *(each.query for each in EXAMPLES)])
+        self._observer = OperationObserver(names, every=settings.logs_access)
         self._limiter: RateLimiter = ValkeyRateLimiter(redis) if settings.rate_limit_capacity else NoRateLimiter()
 
     def graph(self, path: str, contexts: Sequence[str]) -> Sequence[BaseRoute]:
@@ -120,46 +132,69 @@ class Parts:
             limiter=self._limiter,
             documents=self._documents(),
             drain=self._drain,
-            observe=METRICS.operation,
+            observer=self._observer,
         ).routes
 
     def subgraph(self, context: str) -> Sequence[BaseRoute]:
         """Serve one context as a federation router wants it: `_service` must answer even without introspection."""
         settings = replace(self._edge, path=SUBGRAPH_PATH.format(context=context), explorer=False, examples=())
         executor = GraphExecutor(subgraph(context), hide_suggestions=not self._edge.suggestions)
-        return create_edge(executor, self._sessions, settings, limiter=self._limiter, drain=self._drain).routes
+        return create_edge(
+            executor, self._sessions, settings, limiter=self._limiter, drain=self._drain, observer=self._observer
+        ).routes
 
     def _documents(self) -> DocumentSource:
-        manifest = self._settings.trusted_documents
-        if manifest is None:
-            return PersistedQueries()
-        # The manifest that client tools write: {"<sha256>": "<document>"}, or a list of documents.
-        listed = orjson.loads(manifest.read_bytes())
-        return TrustedDocuments(listed.values() if isinstance(listed, dict) else listed)
+        return PersistedQueries() if self._trusted is None else TrustedDocuments(self._trusted)
 
     @asynccontextmanager
     async def lifespan(self, app: Starlette) -> AsyncIterator[None]:
         """Open what the process works with, and close it in reverse."""
         post = post_into(app, WEBHOOK_PATH.format(provider="sandbox"))
-        async with self._redis, open_services(self._settings, sandbox_post=post) as services:
-            bus = RedisBus(self._redis, self._settings.redis_namespace)
-            health = Health(
-                {
-                    "database": database_check(services.database),
-                    "bus": bus_check(services.database, bus),
-                    "search": _search_check(services.search),
-                }
-            )
-            services.by_port[HealthReads] = LiveHealth(health, services.database, bus)
-            handle = HandledOnce(services.transactions, hear_provider)
-            app.router.routes.append(webhook_route(services.webhooks, handle))
-            if services.endpoints is not None:
-                app.router.routes.append(endpoint_route(services.endpoints, handle))
-            # They need what was opened just now; the router takes routes at any time before it serves.
-            app.router.routes += [*health.routes(), metrics_route(refresher(services.database, bus), METRICS)]
-            self._sessions.services = services
-            yield
-            self._sessions.services = None
+        with traces(self._settings, "server"):
+            async with self._redis, open_services(self._settings, sandbox_post=post) as services:
+                bus = RedisBus(self._redis, self._settings.redis_namespace)
+                health = Health(
+                    {
+                        "database": database_check(services.database),
+                        "bus": bus_check(services.database, bus),
+                        "search": _search_check(services.search),
+                    }
+                )
+                services.by_port[HealthReads] = LiveHealth(health, services.database, bus)
+                handle = HandledOnce(services.transactions, hear_provider)
+                app.router.routes.append(webhook_route(services.webhooks, handle))
+                if services.endpoints is not None:
+                    app.router.routes.append(endpoint_route(services.endpoints, handle))
+                async with self._watched(app, services, health, bus):
+                    self._sessions.services = services
+                    yield
+                    self._sessions.services = None
+
+    @asynccontextmanager
+    async def _watched(self, app: Starlette, services: Services, health: Health, bus: RedisBus) -> AsyncIterator[None]:
+        """Let those who watch over the process see it."""
+        settings, figures = self._settings, Figures(bus, "server")
+        shown = metrics_route(refresher(services.database, bus), METRICS, settings.metrics_token)
+        overview = Overview(figures, health, services.database, bus)
+        # They need what was opened just now; the router takes routes at any time before it serves.
+        app.router.routes += [
+            *health.routes(),
+            *([shown] if settings.shows_metrics else []),
+            *ops_routes(self._sessions, overview),
+        ]
+        watch_pools(services.database)
+        apart = side_port(settings.metrics_host, settings.metrics_port, [*health.routes(), shown])
+        async with figures.published(), apart:
+            with measured():
+                yield
+
+
+def _registered(manifest: Path | None) -> Sequence[str] | None:
+    """Read the manifest that client tools write: {"<sha256>": "<document>"}, or a list of documents."""
+    if manifest is None:
+        return None
+    listed = orjson.loads(manifest.read_bytes())
+    return list(listed.values() if isinstance(listed, dict) else listed)
 
 
 def _edge_settings(settings: Settings) -> EdgeSettings:

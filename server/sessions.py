@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import HTTPConnection
 
 from domain.kernel import NOBODY, Principal, Transactions
+from domain.tracing import tracer
 from resolvers.kernel import Context
 from server.edge.executor import Bucket, Operation
 from server.edge.socket_limits import ADDRESS
@@ -45,6 +46,8 @@ class GraphSession:
     async def context(self, _operation: Operation, correlation_id: str) -> AsyncIterator[Context]:
         """Open an operation's context, and end its snapshot afterwards, whatever happened."""
         tenant_id = self.tenant.id if self.tenant else None
+        if tenant_id is not None and (listening := tracer()) is not None:
+            listening.current().note({"agora.tenant.id": str(tenant_id)})
         reads = self.services.database.reads(tenant_id)
         try:
             yield Context(
