@@ -1,6 +1,6 @@
 """Watches operations: for metrics and the log always, for traces where these are on."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from contextvars import Token
 from time import perf_counter
@@ -113,7 +113,13 @@ class _Watched:
         for error in errors:
             cause = cause_of(error)
             internal = cause is not None and not is_coded(cause)
-            self._metrics.errors.labels(_context_of(cause), "internal" if internal else "refusal").inc()
+            context = _context_of(cause) or self.home_of(error)
+            self._metrics.errors.labels(context, "internal" if internal else "refusal").inc()
+
+    def home_of(self, error: GraphQLError) -> str:
+        """Give the context in whose root field an error is, as far as that is known."""
+        del error
+        return OTHER
 
     def attributes(self) -> dict[str, Attribute]:
         return {"graphql.operation.name": self.name, "graphql.operation.type": self.kind, "agora.cost": self.cost}
@@ -135,6 +141,9 @@ class _Once(_Watched):
             TALLY.set(self._tally),
             WATCH.set(self._watch),
         )
+
+    def home_of(self, error: GraphQLError) -> str:
+        return self._watch.homes.get(str(error.path[0]), OTHER) if error.path else OTHER
 
     def end(self, outcome: str, seconds: float, error: BaseException | None) -> None:
         TALLY.reset(self._tokens[0])
@@ -179,13 +188,15 @@ class ExecutionWatch:
     def __init__(self, metrics: Metrics, *, sampled: bool) -> None:
         self._metrics = metrics
         self._sampled = sampled
+        self.homes: Mapping[str, str] = {}
         self.levels = 0
         self.batches = 0
 
-    def plan(self, homes: Sequence[str], *, known: bool) -> None:
+    def plan(self, homes: Mapping[str, str], *, known: bool) -> None:
         """Count a plan that was known or had to be made, and the root fields that will be asked."""
         self._metrics.cache.labels("plans", "hit" if known else "miss").inc()
-        for home in homes:
+        self.homes = homes
+        for home in homes.values():
             self._metrics.calls.labels(home).inc()
 
     def level(self, number: int, objects: int) -> AbstractContextManager[object]:
@@ -249,10 +260,10 @@ def _opened(name: str, attributes: dict[str, Attribute]) -> tuple[AbstractContex
     return opened, opened.__enter__()
 
 
-def _context_of(cause: BaseException | None) -> str:
-    """Give the context whose rule was broken, by where its error is declared."""
+def _context_of(cause: BaseException | None) -> str | None:
+    """Give the context whose rule was broken, by where its error is declared; None where that is nobody's."""
     parts = type(cause).__module__.split(".")
-    return parts[1] if parts[0] == "domain" and len(parts) > 1 and parts[1] in CONTEXTS else OTHER
+    return parts[1] if parts[0] == "domain" and len(parts) > 1 and parts[1] in CONTEXTS else None
 
 
 def _milliseconds(seconds: float) -> float:

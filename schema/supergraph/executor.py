@@ -91,7 +91,7 @@ class BreadthFirstExecutor(DepthFirstExecutor):
             plans = planner.root(graph.home)
             operation.keep(key, plans)
         if (watch := WATCH.get()) is not None:
-            watch.plan([home for plan in plans for home in plan.homes], known=known)
+            watch.plan({key: home for plan in plans for key, home in plan.homes.items()}, known=known)
         return plans
 
     async def _run_all(self, plans: list[SelectionPlan], limits: Limits) -> tuple[Any, list[Failure]]:

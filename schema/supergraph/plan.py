@@ -133,7 +133,7 @@ class SelectionPlan:
         self.type = type_
         self.type_name = type_.name
         self._home = home
-        self.homes: list[str] = []
+        self.homes: dict[str, str] = {}
         self._reached: dict[Any, int] = {}
         self._reach_stage = [0]
         self._hidden: dict[str, tuple[int, int]] = {}
@@ -156,7 +156,7 @@ class SelectionPlan:
             self._add(0, IntrospectionStep(slot, IntrospectionField(key, details, self.type)))
         else:
             access = self.planner.routes.access(self.type_name, self._home, name)
-            self.homes.append(access.home)
+            self.homes[key] = access.home
             self._plan_access(FieldPlan(self, key, details, access), slot, hidden=False)
 
     def _plan_access(self, field: FieldPlan, slot: int, *, hidden: bool) -> int:

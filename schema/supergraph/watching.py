@@ -1,6 +1,6 @@
 """Who watches an execution: hears of its levels and batches while they are worked at."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
 from typing import Protocol
@@ -9,8 +9,8 @@ from typing import Protocol
 class Watch(Protocol):
     """Watches one operation."""
 
-    def plan(self, homes: Sequence[str], *, known: bool) -> None:
-        """Hear which subgraphs the root fields belong to, and whether the plan was known already."""
+    def plan(self, homes: Mapping[str, str], *, known: bool) -> None:
+        """Hear which subgraphs the root fields belong to, by response key, and whether the plan was known already."""
         ...
 
     def level(self, number: int, objects: int) -> AbstractContextManager[object]:
