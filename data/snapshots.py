@@ -26,7 +26,7 @@ class Snapshots:
     ) -> None:
         self._connect = connect
         self._linger_seconds = LINGER_SECONDS if linger_seconds is None else linger_seconds
-        self._size = self._free = size
+        self.size = self._free = size
         self._idle: list[tuple[asyncpg.Connection, float | None]] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
@@ -57,7 +57,7 @@ class Snapshots:
     @property
     def in_use(self) -> int:
         """How many connections somebody holds."""
-        return self._size - self._free - len(self._idle)
+        return self.size - self._free - len(self._idle)
 
     @property
     def waiting(self) -> int:

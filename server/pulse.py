@@ -46,7 +46,10 @@ def watch_pools(database: Database, metrics: Metrics = METRICS) -> None:
     reads, writes = database.snapshots, database.engine.sync_engine.pool
     metrics.pool.labels("read", "in_use").set_function(lambda: reads.in_use)
     metrics.pool.labels("read", "idle").set_function(lambda: reads.idle)
+    metrics.pool.labels("read", "limit").set(reads.size)
     metrics.pool_waiting.labels("read").set_function(lambda: reads.waiting)
-    checked_out, checked_in = writes.checkedout, writes.checkedin  # type: ignore[attr-defined]  # It is a queue pool.
+    pool: Any = writes
+    checked_out, checked_in = pool.checkedout, pool.checkedin
+    metrics.pool.labels("write", "limit").set(pool.size())
     metrics.pool.labels("write", "in_use").set_function(checked_out)
     metrics.pool.labels("write", "idle").set_function(checked_in)
