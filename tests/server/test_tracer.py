@@ -47,10 +47,17 @@ class TestSampling:
         assert never.sent == ()
 
     def test_sends_what_fails_under_the_ids_that_the_log_has(self, never: Tried) -> None:
-        with pytest.raises(ValueError, match="no"), never.tracer.entry("request", {"a": 1}, SpanKind.SERVER) as span:
-            known = never.tracer.ids()
-            span.note({"b": 2})
-            raise ValueError("no")
+        known = None
+
+        def work() -> None:
+            nonlocal known
+            with never.tracer.entry("request", {"a": 1}, SpanKind.SERVER) as span:
+                known = never.tracer.ids()
+                span.note({"b": 2})
+                raise ValueError("no")
+
+        with pytest.raises(ValueError, match="no"):
+            work()
         (sent,) = never.sent
         assert (f"{sent.context.trace_id:032x}", f"{sent.context.span_id:016x}") == known
         assert dict(sent.attributes or {}) == {"a": 1, "b": 2, "error.type": "ValueError"}
