@@ -94,7 +94,9 @@ def main(seconds: float = 4.0, rounds: int = 5) -> None:
         for way in WAYS:
             cells[next(iter(asked)), way].resident_mb = targets[way].resident_mb()
         print(f"What traces cost ({machine()}); {sum(lengths) / 2**20:.0f} MB of spans were received")
-        print(table(["shape", "traces", "server ms", "× none", "p50/p99 ms at 16", "MB"], list(_rows(cells, list(asked)))))
+        print(
+            table(["shape", "traces", "server ms", "× none", "p50/p99 ms at 16", "MB"], list(_rows(cells, list(asked))))
+        )
 
 
 def _alone(pid: int) -> Any:

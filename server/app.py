@@ -21,6 +21,7 @@ from domain.search import IndexState, SearchEngine
 from schema.graph import CONTEXTS, subgraph
 from schema.graph import build as build_graph
 from schema.supergraph import Limits
+from schema.supergraph.graph import graph_of
 from server.attachments import attachment_routes
 from server.edge.drain import Drain
 from server.edge.limits import Limits as DocumentLimits
@@ -40,7 +41,7 @@ from server.notifications.unsubscribing import SignedTokens, unsubscribe_route
 from server.notifications.wiring import mailbox_of
 from server.observing import OperationObserver, RegisteredNames
 from server.pages.mailbox import mailbox_routes
-from server.pages.ops import Overview, ops_routes
+from server.pages.ops import DOCUMENTS, Overview, ops_routes
 from server.pages.studio import studio_routes
 from server.pages.track import track_routes
 from server.payments.sandbox_app import post_into
@@ -116,7 +117,7 @@ class Parts:
         self._drain = drain
         self._edge = edge_settings
         self._trusted = _registered(settings.trusted_documents)
-        names = RegisteredNames([*(self._trusted or ()), *(each.query for each in EXAMPLES)])
+        names = RegisteredNames([*(self._trusted or ()), *DOCUMENTS, *(each.query for each in EXAMPLES)])
         self._observer = OperationObserver(names, every=settings.logs_access)
         self._limiter: RateLimiter = ValkeyRateLimiter(redis) if settings.rate_limit_capacity else NoRateLimiter()
 
@@ -124,6 +125,8 @@ class Parts:
         """Serve several contexts as one graph."""
         limits = Limits(seconds=self._settings.deadline_seconds, values=self._settings.max_values)
         executor = GraphExecutor(build_graph(contexts, limits=limits), hide_suggestions=not self._edge.suggestions)
+        documents = graph_of(executor.schema).documents
+        METRICS.cache_entries.labels("plans").set_function(lambda: len(documents))
         settings = replace(self._edge, path=path)
         return create_edge(
             executor,
@@ -190,11 +193,11 @@ class Parts:
 
 
 def _registered(manifest: Path | None) -> Sequence[str] | None:
-    """Read the manifest that client tools write: {"<sha256>": "<document>"}, or a list of documents."""
+    """Read the manifest that client tools write, {"<sha256>": "<document>"} or a list of documents; our own page adds its own."""
     if manifest is None:
         return None
     listed = orjson.loads(manifest.read_bytes())
-    return list(listed.values() if isinstance(listed, dict) else listed)
+    return [*(listed.values() if isinstance(listed, dict) else listed), *DOCUMENTS]
 
 
 def _edge_settings(settings: Settings) -> EdgeSettings:

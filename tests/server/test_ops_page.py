@@ -23,6 +23,8 @@ from tests.server.application import Application, served
 from tests.server.conftest import token_of
 
 CHROMIUM = "/usr/bin/chromium"
+REGISTER = """mutation($email: String!, $password: String!) { register(email: $email, password: $password) {
+  __typename } }"""
 SIZES = [(1440, 900, "light"), (1024, 768, "dark"), (390, 844, "light")]
 
 
@@ -156,6 +158,23 @@ class TestInABrowser:
             await asyncio.sleep(0.1)
         await expect(seen.locator(".figure")).to_contain_text("/s")
         await expect(page.locator(".bars", has_text="Browse")).to_have_count(1)
+
+    async def test_can_log_in_where_only_registered_documents_are_executed(
+        self, application: Application, settings: Settings, tmp_path: Path, browser: Browser
+    ) -> None:
+        (manifest := tmp_path / "documents.json").write_text("{}")
+        entered = {"email": "operator@example.com", "password": "correct horse battery"}
+        await application.ask(REGISTER, entered, tenant="operated")
+        with served(settings.model_copy(update={"trusted_documents": manifest})) as running:
+            assert (await running.ask(BROWSE, tenant="operated")).codes == ["UNTRUSTED_DOCUMENT"]
+            page = await browser.new_page()
+            await page.goto(f"{running.url}/ops")
+            for name, value in {**entered, "tenant": "operated"}.items():
+                await page.fill(f"[name={name}]", value)
+            await page.click("#login button")
+            # The graph lets them in; it is the page that is not for them.
+            await expect(page.locator("#refusal")).to_have_text("The permission platform.operate is required.")
+            await running.client.aclose()
 
     async def test_lets_nobody_else_in_and_forgets_who_leaves(
         self, application: Application, tokens: dict[str, str], browser: Browser

@@ -1,7 +1,7 @@
 """The page for a person who watches over an installation: the supergraph, and what goes on in it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from time import time
 from typing import Any
@@ -26,8 +26,10 @@ log = structlog.get_logger("agora.ops")
 PATH = "/ops"
 PERMISSION = "platform.operate"
 FOLDER = Path(__file__).parent / "assets"
-ASSETS = ("ops.js", "drawing.js", "panels.js", "rates.js", "dom.js", "ops.css")
+ASSETS = ("ops.js", "drawing.js", "panels.js", "rates.js", "dom.js", "ops.css", "documents.json")
 PATIENCE_SECONDS = 4.0
+DOCUMENTS: Sequence[str] = tuple(orjson.loads((FOLDER / "documents.json").read_bytes()).values())
+"""What the page asks of the graph; it must be able to where only registered documents are executed."""
 _HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src data:; connect-src 'self'; "
