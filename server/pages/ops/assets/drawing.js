@@ -101,7 +101,7 @@ export class Drawing {
   contextCard(context, box) {
     const rate = s("text", { x: box.width - 10, y: 20, class: "figure", "text-anchor": "end" });
     const time = s("text", { x: box.width - 10, y: 39, class: "small", "text-anchor": "end" });
-    const roots = s("text", { x: 14, y: 39, class: "small" }, `${context.queries + context.mutations + context.subscriptions} root fields`);
+    const roots = s("text", { x: 14, y: 39, class: "small roots" }, `${context.queries + context.mutations + context.subscriptions} root fields`);
     const card = s(
       "g",
       { class: "context", transform: `translate(${box.x},${box.y})`, "data-node": context.name, tabindex: 0 },
