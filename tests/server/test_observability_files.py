@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,8 @@ import pytest
 import yaml
 from prometheus_client import Metric
 
-from server.metrics import Metrics
+from domain.kernel import EVENTS
+from server.metrics import LOGINS, Metrics
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "deploy" / "observability"
@@ -121,6 +123,19 @@ class TestAlerts:
         assert pages == named
         listed = set(re.findall(r"\((\w+)\.md\)", (RUNBOOKS / "README.md").read_text()))
         assert listed == named
+
+
+class TestNames:
+    def test_of_commands_that_log_in_are_those_of_handlers(self) -> None:
+        for name in LOGINS:
+            module, _, function = name.rpartition(".")
+            assert callable(getattr(import_module(module), function))
+
+    def test_of_events_that_are_counted_are_those_of_events(self) -> None:
+        import data.tables  # noqa: F401 — declares every event.
+
+        assert "identity.user_locked" in EVENTS
+        assert any(name.startswith("order.") for name in EVENTS)
 
 
 class TestConfigurations:
