@@ -216,6 +216,16 @@ class RedisBus:
         found = self.redis.scan_iter(match=f"{self._keys}:worker:*", count=1000)
         return sorted([self._prefix(key) async for key in found])
 
+    async def tell(self, member: str, figures: bytes, seconds: int) -> None:
+        """Leave a process's figures where the others find them, for so many seconds."""
+        await self.redis.set(f"{self._keys}:figures:{member}", figures, ex=seconds)
+
+    async def told(self, most: int) -> list[bytes | str]:
+        """Give what the processes have told of themselves, of so many at most."""
+        found = self.redis.scan_iter(match=f"{self._keys}:figures:*", count=1000)
+        keys = [key async for key in found][:most]
+        return [each for each in await self.redis.mget(keys) if each is not None] if keys else []
+
     async def _backlog(self, key: Any, group: Any, last: int) -> Backlog:
         delivered, pending = _sequence(group["last-delivered-id"]), group["pending"]
         caught_up = delivered >= last and not pending

@@ -16,8 +16,9 @@ from sqlalchemy.orm import Session
 
 from data.direct import begin
 from data.kernel import PORTS, unstorable
+from data.observed import fetch, traced, watch_engine
 from data.outages import CUT, DATABASE, is_outage, reaching_the_database
-from data.snapshots import Snapshots
+from data.snapshots import BEGIN, Snapshots
 from data.statements import Row, Statement, dynamic
 from domain.kernel import Aggregate, Unavailable
 
@@ -27,6 +28,7 @@ SYSTEM_ROLE = "agora_system"
 CHANGED = "changed_aggregates"
 TENANT = "tenant_id"
 PERSON_KEYS = "person_keys"
+_ENTER = "BEGIN; SELECT WHERE platform.enter($1, $2, $3)"
 READ_POOL = 8
 WRITE_POOL = 16
 
@@ -111,7 +113,7 @@ class Reads:
             connection = self._connection or await self._open()
             self.statements += 1
             try:
-                rows: list[Any] = await connection.fetch(statement, *arguments)
+                rows = await fetch(connection, statement, arguments)
             except (asyncpg.PostgresError, *CUT) as error:
                 away = is_outage(error)
                 if away:
@@ -166,7 +168,7 @@ class Reads:
     async def _open(self) -> asyncpg.Connection:
         if self._ended:
             raise RuntimeError("the operation has ended")
-        with reaching_the_database():
+        with traced(BEGIN), reaching_the_database():
             connection = self._connection = await self._snapshots.begin(self._scope())
         return connection
 
@@ -202,6 +204,7 @@ class Database:
             connect_args={"record_class": Row, "statement_cache_size": 512},
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_ended)
+        watch_engine(self.engine)
         self.sessions = async_sessionmaker(
             self.engine,
             expire_on_commit=False,
@@ -259,7 +262,8 @@ async def enter(session: AsyncSession, tenant_id: UUID | None, settings: Mapping
     user, correlation = (_literal(settings.get(name, "")) for name in ("user_id", "correlation_id"))
     # What was selected is not to be had of a simple query, only how many rows it was.
     bound = f"SET LOCAL ROLE {role};SELECT WHERE platform.enter({tenant}, {user}, {correlation})"
-    return await begin(session, bound) == "SELECT 1"
+    with traced(_ENTER):
+        return await begin(session, bound) == "SELECT 1"
 
 
 def _literal(text: str) -> str:

@@ -6,6 +6,7 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.observed import fetch
 from data.outages import reaching_the_database
 from data.statements import Statement
 
@@ -77,7 +78,7 @@ async def direct(session: AsyncSession, statement: str, *arguments: Any) -> list
         # Whoever counts or logs the statements of an engine hears of these too.
         hears(None, None, statement, arguments, None, False)
     try:
-        rows: list[Any] = await driver.fetch(statement, *arguments)
+        rows = await fetch(driver, statement, arguments)
     except _FAILURES as error:
         raise await _translated(session, driver, statement, error) from error
     return rows

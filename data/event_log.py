@@ -26,9 +26,11 @@ from data.direct import direct
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
 from data.sealing import PersonKeys, opened
 from data.writes import later
+from domain import tracing
 from domain.codec import from_json, to_json
 from domain.kernel import EVENTS, Aggregate, ConcurrentModification, Event, EventSourced, Recorded, Work, uuid7
 from domain.topics import topics_of
+from domain.tracing import TRACEPARENT
 
 A = TypeVar("A", bound=EventSourced)
 _TRACKED = "event_sourced"
@@ -139,7 +141,9 @@ def event_metadata(work: Work) -> dict[str, str | None]:
     by_key = {"api_key_id": str(key)} if key else {}
     by_another = {"impersonator_id": str(impersonator)} if impersonator else {}
     said = {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
-    return {**said, **by_key, **by_another}
+    parent = tracing.traceparent()
+    traced = {TRACEPARENT: parent} if parent is not None else {}
+    return {**said, **by_key, **by_another, **traced}
 
 
 Follower = Callable[[AsyncSession], None]

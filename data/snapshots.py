@@ -28,7 +28,7 @@ class Snapshots:
     ) -> None:
         self._connect = connect
         self._linger_seconds = LINGER_SECONDS if linger_seconds is None else linger_seconds
-        self._free = size
+        self.size = self._free = size
         self._idle: list[tuple[asyncpg.Connection, float | None]] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
@@ -55,6 +55,16 @@ class Snapshots:
     def idle(self) -> int:
         """How many connections wait for somebody."""
         return len(self._idle)
+
+    @property
+    def in_use(self) -> int:
+        """How many connections somebody holds."""
+        return self.size - self._free - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a connection."""
+        return sum(not each.done() for each in self._waiting)
 
     async def begin(self, scope: str) -> asyncpg.Connection:
         """Give a connection with a fresh snapshot, and `scope`, statements of SQL, done in it.

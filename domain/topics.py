@@ -37,7 +37,10 @@ def topics_of(name: str, aggregate_id: UUID, data: Mapping[str, Any]) -> list[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicEvent:
-    """Something that happened in one or more topics; a signal has neither a sequence nor an aggregate."""
+    """Something that happened in one or more topics; a signal has neither a sequence nor an aggregate.
+
+    `origin` is the span in which it came to be, where that was traced.
+    """
 
     tenant_id: UUID
     topics: Sequence[str]
@@ -47,6 +50,7 @@ class TopicEvent:
     aggregate_id: UUID | None = None
     occurred_at: datetime | None = None
     user_id: UUID | None = None
+    origin: str | None = None
 
     @property
     def cursor(self) -> str:

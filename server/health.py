@@ -7,7 +7,7 @@ events wait in the log and search falls back, so it stays ready and says that it
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import orjson
@@ -19,6 +19,7 @@ from starlette.routing import Route
 
 from data.bus import RedisBus
 from data.database import Database
+from data.vital_signs import vital_signs
 from domain.platform import ConsumerBacklog, PartHealth, PlatformReads, SystemHealth
 from server.metrics import METRICS, Metrics
 
@@ -26,6 +27,7 @@ log = structlog.get_logger("agora.health")
 
 CHECK_SECONDS = 2.0
 LAG_SECONDS = 30.0
+REFRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -187,14 +189,21 @@ def _part(name: str, found: dict[str, Any]) -> PartHealth:
 
 
 def refresher(database: Database, bus: RedisBus, metrics: Metrics = METRICS) -> Callable[[], Awaitable[None]]:
-    """Give what brings the gauges of bus and dead letters up to date before they are shown."""
+    """Give what brings the gauges of the whole installation up to date before they are shown, at most every few seconds."""
+    known_at = -REFRESH_SECONDS
 
     async def refresh() -> None:
+        nonlocal known_at
+        if monotonic() - known_at < REFRESH_SECONDS:
+            return
+        known_at = monotonic()
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                metrics.relay_lag.set(await outbox_lag(database))
+                metrics.outbox_age.set(await outbox_lag(database))
                 metrics.dead_letters.set(await dead_letter_count(database))
+                metrics.vital(await vital_signs(database))
                 metrics.backlogs(await bus.backlogs())
+                metrics.workers.set(len(await bus.workers()))
         except Exception as error:  # noqa: BLE001 — metrics of the other parts are shown all the same.
             log.warning("metrics.not_refreshed", reason=repr(error))
 

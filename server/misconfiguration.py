@@ -41,7 +41,8 @@ def listed(settings: Settings) -> list[dict[str, str]]:
 
 def misconfigurations(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     """What the settings alone show to be wrong or unwise."""
-    known = {variable(name) for name in Settings.model_fields} | {"AGORA_DATABASE_URL", "AGORA_REDIS_URL"}
+    known = {variable(name) for name in Settings.model_fields}
+    known |= {"AGORA_DATABASE_URL", "AGORA_REDIS_URL", "AGORA_OTLP_ENDPOINT"}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
             yield Finding("settings", Verdict.WARNING, f"{name} is not a setting: misspelt?")
@@ -52,6 +53,9 @@ def misconfigurations(settings: Settings, environment: Mapping[str, str]) -> Ite
     yield from _providers(settings)
     if settings.production:
         yield from _unwise_in_production(settings)
+        if settings.metrics_port is None and not settings.metrics_token:
+            unread = "neither AGORA_METRICS_PORT nor AGORA_METRICS_TOKEN is set: nobody can read /metrics"
+            yield Finding("settings", Verdict.NOTE, unread)
 
 
 def _providers(settings: Settings) -> Iterator[Finding]:

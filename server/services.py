@@ -159,7 +159,7 @@ async def _payments(
             sandbox = SandboxApp(agreed, post=sandbox_post)
             stack.push_async_callback(sandbox.aclose)
             known = replace(known, sandbox_app=sandbox.app, sandbox_key=key, sandbox_webhook_secrets=(secret,))
-        yield await stack.enter_async_context(open_payments(known, database, cipher))
+        yield await stack.enter_async_context(open_payments(known, database, cipher, observe=METRICS.asked_provider))
 
 
 @asynccontextmanager
@@ -250,11 +250,10 @@ async def open_services(
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.
         platform.transactions.offer(by_port)
-        transactions = SqlTransactions(database)
+        transactions = SqlTransactions(database, observe=METRICS.commanded)
         transactions.offer(by_port)
-        runner = Runner(
-            transactions, SagaHolds(database), by_port, [each for kept in declared(Processes) for each in kept.entries]
-        )
+        processes = [each for kept in declared(Processes) for each in kept.entries]
+        runner = Runner(transactions, SagaHolds(database), by_port, processes, observe=METRICS.processed)
         by_port[SagaRunner] = runner
         yield Services(
             database=database,

@@ -130,7 +130,8 @@ def _serve_http(
         http="httptools",
         lifespan="on",
         log_config=None,
-        access_log=settings.access_log,
+        # Its lines would have whatever stands in a query string: variables, and tokens of people who err.
+        access_log=False,
         timeout_graceful_shutdown=int(settings.drain_seconds) + 1,
     )
     server = Server(config, settings, engines, announce)

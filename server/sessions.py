@@ -11,6 +11,7 @@ from starlette.requests import HTTPConnection
 from data.database import Database
 from domain.conditions import Circumstances
 from domain.kernel import NOBODY, Principal, Transactions
+from domain.tracing import tracer
 from resolvers.kernel import Context
 from server.api_keys import FOR_EVER, VerifiedKey
 from server.edge.executor import Bucket, Operation
@@ -53,6 +54,8 @@ class GraphSession:
     async def context(self, _operation: Operation, correlation_id: str) -> AsyncIterator[Context]:
         """Open an operation's context, and end its snapshot afterwards, whatever happened."""
         tenant_id = self.tenant.id if self.tenant else None
+        if tenant_id is not None and (listening := tracer()) is not None:
+            listening.current().note({"agora.tenant.id": str(tenant_id)})
         reads = self.services.database.reads(tenant_id)
         try:
             yield Context(

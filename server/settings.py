@@ -30,6 +30,7 @@ SCHEMES = {
     "redis_url": ("redis", "rediss", "unix"),
     "meilisearch_url": ("http", "https"),
     "smtp_url": ("smtp", "smtps"),
+    "otlp_endpoint": ("http", "https"),
 }
 
 
@@ -170,7 +171,27 @@ class Settings(BaseSettings):
 
     log_format: Literal["auto", "console", "json"] = Field("auto", description="auto: console at a terminal, else json")
     log_level: Literal["debug", "info", "warning", "error"] = Field("info", description="least severe level to log")
-    access_log: bool = Field(False, description="log every request")
+    access_log: bool | None = Field(None, description="a line per operation and request; unset: only in production")
+
+    metrics_port: int | None = Field(
+        None, ge=0, le=65535, description="port of its own for /metrics and /health of a server; 0 takes a free one"
+    )
+    worker_metrics_port: int | None = Field(None, ge=0, le=65535, description="the same of a worker")
+    metrics_host: str = Field("127.0.0.1", description="address that these ports listen on")
+    metrics_token: str = Field(
+        "",
+        repr=False,
+        description="what Prometheus has to show; set, /metrics is on the port of the graph in production too",
+    )
+    otlp_endpoint: str = Field(
+        "",
+        validation_alias=AliasChoices("OTEL_EXPORTER_OTLP_ENDPOINT", "AGORA_OTLP_ENDPOINT"),
+        description="where traces go to, OTLP over HTTP; empty: there are none",
+    )
+    trace_ratio: float = Field(1.0, ge=0, le=1, description="share of traces that are kept; failures always are")
+    trace_callers: bool | None = Field(
+        None, description="continue the traces of callers, as behind a gateway of one's own; unset: only in development"
+    )
 
     @field_validator("home", "trusted_documents", "breached_passwords")
     @classmethod
@@ -184,7 +205,7 @@ class Settings(BaseSettings):
             raise ValueError(f"{path} is no file with anything in it")
         return path
 
-    @field_validator("database_url", "redis_url", "meilisearch_url", "smtp_url")
+    @field_validator("database_url", "redis_url", "meilisearch_url", "smtp_url", "otlp_endpoint")
     @classmethod
     def _of_a_known_scheme(cls, url: str, field: ValidationInfo) -> str:
         known = SCHEMES[str(field.field_name)]
@@ -230,6 +251,19 @@ class Settings(BaseSettings):
     @property
     def sends_pushes(self) -> bool:
         return self.production if self.web_push is None else self.web_push
+
+    @property
+    def logs_access(self) -> bool:
+        return self.production if self.access_log is None else self.access_log
+
+    @property
+    def follows_callers(self) -> bool:
+        return not self.production if self.trace_callers is None else self.trace_callers
+
+    @property
+    def shows_metrics(self) -> bool:
+        """Whether /metrics is on the port of the graph: there everybody reaches it."""
+        return bool(self.metrics_token) or not self.production
 
     def allows(self, feature: Literal["introspection", "explorer", "demo", "sandbox"]) -> bool:
         """Whether a development feature is on: as set, else by the environment."""

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -28,15 +29,21 @@ from domain.kernel import Subscriptions, Unavailable, uuid7
 from domain.processes.importing import ImportFiles
 from domain.search import IndexIsWrittenElsewhere, SearchUnavailable
 from server.attempts import Attempts
+from server.books_keeper import BooksKeeper
 from server.consumers import LOST_SERVERS, Consumer, both, together
+from server.figures import Figures
+from server.health import Health, bus_check, database_check, refresher
 from server.import_worker import ImportWorker
 from server.index_keeper import IndexKeeper
 from server.memory import settle
-from server.metrics import METRICS, Metrics
+from server.metrics import METRICS, Metrics, metrics_route
 from server.notifications.wiring import dispatcher
+from server.pulse import measured, watch_pools
 from server.sagas import SagaKeeper
 from server.services import open_services
 from server.settings import Settings
+from server.side_port import side_port
+from server.tracing import traces
 
 log = structlog.get_logger("agora.worker")
 
@@ -74,7 +81,7 @@ class Worker:
         self.bus = RedisBus(redis, namespace)
         self._subscribers = subscribers
         self._parts = parts
-        transactions = SqlTransactions(database, dict(services or {}))
+        transactions = SqlTransactions(database, dict(services or {}), observe=metrics.commanded)
         self._attempts = Attempts(
             database, Deliveries(transactions), backoff=backoff, outages=outages, observe=metrics.handled
         )
@@ -145,9 +152,11 @@ async def run(settings: Settings) -> None:
     jobs = [job for each in declared(Jobs) for job in each.entries]
     stop = asyncio.Event()
     async with (
+        _traced(settings),
         open_services(settings, writes_index=True) as services,
         connect(settings.redis_url) as redis,
     ):
+        bus = RedisBus(redis, settings.redis_namespace)
         imports = ImportWorker(services, services.by_port[ImportFiles])
         worker = Worker(
             services.database,
@@ -161,15 +170,36 @@ async def run(settings: Settings) -> None:
                 IndexKeeper(services).run,
                 SagaKeeper(services.sagas, SagaHolds(services.database)).run,
                 dispatcher(settings, services).run,
+                BooksKeeper(services.database).run,
+                Figures(bus, "worker").run,
             ],
         )
         settle()
-        work = asyncio.ensure_future(worker.run(stop))
-        try:
-            await asyncio.shield(work)
-        except asyncio.CancelledError:
-            stop.set()
-            await asyncio.wait({work}, timeout=settings.drain_seconds)
-            raise
-        finally:
-            work.cancel()
+        async with _watched(settings, services.database, bus):
+            work = asyncio.ensure_future(worker.run(stop))
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                stop.set()
+                await asyncio.wait({work}, timeout=settings.drain_seconds)
+                raise
+            finally:
+                work.cancel()
+
+
+@asynccontextmanager
+async def _traced(settings: Settings) -> AsyncIterator[None]:
+    with traces(settings, "worker"):
+        yield
+
+
+@asynccontextmanager
+async def _watched(settings: Settings, database: Database, bus: RedisBus) -> AsyncIterator[None]:
+    """Let those who watch over the process see it, on a port of its own where there is one."""
+    health = Health({"database": database_check(database), "bus": bus_check(database, bus)})
+    shown = metrics_route(refresher(database, bus), METRICS, settings.metrics_token)
+    watch_pools(database)
+    routes = [*health.routes(), shown]
+    async with side_port(settings.metrics_host, settings.worker_metrics_port, routes):
+        with measured():
+            yield

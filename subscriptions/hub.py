@@ -19,6 +19,7 @@ from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from domain.topics import Follower, TopicEvent, TopicLog
+from domain.tracing import TRACEPARENT
 
 log = structlog.get_logger("agora.hub")
 
@@ -240,4 +241,5 @@ def _read(envelope: bytes) -> TopicEvent:
         aggregate_id=UUID(raw["aggregate_id"]),
         occurred_at=datetime.fromisoformat(raw["occurred_at"]),
         user_id=UUID(user) if user else None,
+        origin=raw["metadata"].get(TRACEPARENT),
     )

@@ -17,7 +17,7 @@ from server.edge.executor import Executor
 from server.edge.explorer import STATIC_PATH, explorer_page, static_files
 from server.edge.graphql_http import GraphQLHTTP
 from server.edge.graphql_ws import GraphQLWebSocket
-from server.edge.pipeline import Observer, Pipeline
+from server.edge.pipeline import NoObserver, Observer, Pipeline
 from server.edge.rate_limit import NoRateLimiter, RateLimiter
 from server.edge.sessions import Sessions
 from server.edge.settings import EdgeSettings
@@ -54,7 +54,7 @@ def create_edge(
     limiter: RateLimiter | None = None,
     documents: DocumentSource | None = None,
     drain: Drain | None = None,
-    observe: Observer | None = None,
+    observer: Observer | None = None,
     middleware: Sequence[Middleware] = (),
 ) -> Edge:
     """Serve an executor over HTTP, server-sent events and graphql-transport-ws, all at `settings.path`.
@@ -77,7 +77,7 @@ def create_edge(
         documents or PersistedQueries(),
         limiter or NoRateLimiter(),
         settings.execution_timeout_seconds,
-        observe or (lambda _kind, _outcome, _seconds: None),
+        observer or NoObserver(),
     )
     tickets = Tickets(settings.sockets.connections_per_principal, settings.sockets.connections_per_address)
     page = explorer_page(settings) if settings.explorer else None
@@ -110,7 +110,7 @@ def edge_middleware(
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE"],
         allow_headers=[*ALLOWED_HEADERS, *preflight],
         allow_credentials="*" not in settings.allowed_origins,
-        expose_headers=["x-correlation-id", "retry-after", "etag", "link", "location"],
+        expose_headers=["x-correlation-id", "retry-after", "etag", "link", "location", "traceresponse"],
     )
     limits = Middleware(
         BodyLimitMiddleware,

@@ -17,6 +17,7 @@ from data.encryption import SecretUnreadable
 from data.notifications import DueNotifications
 from data.relay import pause
 from data.transactions import SqlTransactions
+from domain import tracing
 from domain.kernel import SYSTEM, Principal, Work, uuid7
 from domain.notifications import (
     KINDS,
@@ -39,6 +40,7 @@ from domain.notifications import (
     link_of,
     place_of,
 )
+from domain.tracing import SpanKind
 
 log = structlog.get_logger("agora.notifications")
 
@@ -121,10 +123,12 @@ class Dispatcher:
                 self._taken.discard(due)
 
     async def _send(self, tenant_id: UUID, notification_id: UUID) -> None:
-        outgoing = await self._transactions.run(begin_sending, BeginSending(id=notification_id), self._work(tenant_id))
-        if outgoing is not None:
-            outcome = await self._attempt(outgoing)
-            await self._transactions.run(finish_sending, outcome, self._work(tenant_id))
+        with tracing.followed_from("notification", [], {"agora.tenant.id": str(tenant_id)}):
+            begin = BeginSending(id=notification_id)
+            outgoing = await self._transactions.run(begin_sending, begin, self._work(tenant_id))
+            if outgoing is not None:
+                outcome = await self._attempt(outgoing)
+                await self._transactions.run(finish_sending, outcome, self._work(tenant_id))
 
     async def _attempt(self, outgoing: Outgoing) -> FinishSending:
         """Render a message and hand it over; say what became of that."""
@@ -132,7 +136,8 @@ class Dispatcher:
         outcome = FinishSending(id=known.id, attempt=outgoing.attempt)
         try:
             message, content = self._rendered(outgoing)
-            receipt = await self._senders[known.channel].send(message)
+            with tracing.span(f"send {known.channel}", {"peer.service": str(known.channel)}, SpanKind.CLIENT):
+                receipt = await self._senders[known.channel].send(message)
         except InvalidTemplate as error:
             log.warning("notification.unwritten", notification_id=str(known.id), reason=error.message)
             return replace(outcome, error=error.message, hopeless=True)

@@ -30,7 +30,7 @@ def rest_routes(
     *,
     limiter: RateLimiter,
     drain: Drain,
-    observe: Observer,
+    observer: Observer,
     docs: bool,
 ) -> Sequence[BaseRoute]:
     """Serve the registered documents, each of which is checked before anything is served.
@@ -41,7 +41,7 @@ def rest_routes(
     texts = [each.text for each in registry.operations]
     documents = Documents(executor, settings.limits, introspection=False, assumed_costs=settings.assumed_costs)
     pipeline = Pipeline(
-        executor, documents, TrustedDocuments(texts), limiter, settings.execution_timeout_seconds, observe
+        executor, documents, TrustedDocuments(texts), limiter, settings.execution_timeout_seconds, observer
     )
     resources: list[BaseRoute] = [
         Route(PREFIX + path, Resource(operations, pipeline, sessions, drain, settings.compress_from_bytes))
