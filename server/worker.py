@@ -19,6 +19,7 @@ from data.inbox import Deliveries, Subscriber
 from data.job_runner import JobRunner
 from data.leases import Leases
 from data.relay import RECOVERY_PAUSE_SECONDS, Relay, pause
+from data.restorations import Hold
 from data.sagas import SagaHolds
 from data.transactions import SqlTransactions
 from domain.jobs import Job, Jobs
@@ -72,6 +73,7 @@ class Worker:
         )
         self.relay = Relay(database.url, self.bus, groups_of(subscribers), observe=metrics.relayed)
         self.consumers: list[Consumer] = []
+        self._hold = Hold(database)
         self._jobs = JobRunner(database.url, transactions, jobs, Housekeeping(database).schedule())
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -81,7 +83,7 @@ class Worker:
             [
                 self._kept(self.relay.run, stop),
                 self._kept(self._consume, stop),
-                self._kept(self._jobs.run, stop),
+                self._kept(self._hold.before(self._jobs.run), stop),
                 self._kept(self._beat, stop),
                 *(self._kept(part, stop) for part in self._parts),
             ]
@@ -140,6 +142,7 @@ async def run(settings: Settings) -> None:
         open_services(settings, writes_index=True) as services,
         connect(settings.redis_url) as redis,
     ):
+        hold = Hold(services.database)
         imports = ImportWorker(services, services.by_port[ImportFiles])
         worker = Worker(
             services.database,
@@ -151,8 +154,8 @@ async def run(settings: Settings) -> None:
             parts=[
                 imports.run,
                 IndexKeeper(services).run,
-                SagaKeeper(services.sagas, SagaHolds(services.database)).run,
-                dispatcher(settings, services).run,
+                hold.before(SagaKeeper(services.sagas, SagaHolds(services.database)).run),
+                hold.before(dispatcher(settings, services).run),
             ],
         )
         settle()

@@ -1,6 +1,8 @@
 """The database's history: one linear line of migrations, run as the owner of the tables."""
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from alembic import command
 from alembic.config import Config
@@ -9,6 +11,8 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.engine import make_url
 from sqlalchemy.pool import NullPool
+
+from data.migrations.isolation import ROLES
 
 FOLDER = Path(__file__).parent
 VERSION_TABLE = "schema_version"
@@ -26,6 +30,24 @@ def upgrade(url: str) -> None:
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('agora migrations'))")
         command.upgrade(_config(connection), "head")
+
+
+def is_known(revision: str) -> bool:
+    """Say whether a migration is one of this version's."""
+    return any(each.revision == revision for each in ScriptDirectory.from_config(_config()).walk_revisions())
+
+
+def stamp(url: str, revision: str) -> None:
+    """Note that the database is at a revision, where its schema came from elsewhere."""
+    engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
+    with engine.begin() as connection:
+        command.stamp(_config(connection), revision)
+
+
+def make_roles(execute: Callable[[str], Any]) -> None:
+    """Make the roles that the schema gives rights to, if they are not there."""
+    for statement in ROLES:
+        execute(statement)
 
 
 def pending(url: str) -> list[str]:
