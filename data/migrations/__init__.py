@@ -24,12 +24,12 @@ def _config(connection: Connection | None = None) -> Config:
     return config
 
 
-def upgrade(url: str) -> None:
-    """Bring the database up to the newest migration; a second process that tries at the same time waits."""
+def upgrade(url: str, to: str = "head") -> None:
+    """Bring the database up to the newest migration, or to an earlier one; a second process that tries at once waits."""
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
     with engine.begin() as connection:
         connection.exec_driver_sql("SELECT pg_advisory_xact_lock(hashtext('agora migrations'))")
-        command.upgrade(_config(connection), "head")
+        command.upgrade(_config(connection), to)
 
 
 def is_known(revision: str) -> bool:
