@@ -11,7 +11,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test test-fuzz test-crash check format bench bench-realtime schema lock clean
+.PHONY: help setup run test test-fuzz test-crash check format bench bench-realtime schema gateway-files lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -50,6 +50,9 @@ schema: $(DEVELOPMENT) ## Write the schema files, the supergraph and docs/author
 	$(BIN)/agora schema --output schema/public.graphql
 	$(BIN)/agora supergraph --output schema/supergraph.graphql
 	$(BIN)/python -m server.authorisation_matrix
+
+gateway-files: $(DEVELOPMENT) ## Write the supergraph for docker-compose.yml and deploy/kubernetes
+	$(BIN)/python deploy/gateway/addressed.py
 
 lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew
 	$(INSTALL) uv

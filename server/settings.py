@@ -112,6 +112,7 @@ class Settings(BaseSettings):
     live_ingest_url: str = Field("rtmp://localhost:1935/live", description="where hosts send live streams to, by RTMP")
     live_playback_url: str = Field("http://localhost:8888/live", description="where live streams are seen, by HLS")
 
+    migrate: bool = Field(True, description="serve brings the database up to date; off where a job does it before")
     worker: bool = Field(True, description="serve also runs a worker process")
     demo: bool | None = Field(None, description="load the demo marketplace on first start; unset: only in development")
     read_pool: PositiveInt = Field(8, description="database connections for reads, per process")

@@ -4,6 +4,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -42,6 +43,7 @@ log = structlog.get_logger("agora.worker")
 # They say that a part is down, and nothing against the event that met it.
 OUTAGES = (Unavailable, SearchUnavailable, ConnectionError, RedisError, IndexIsWrittenElsewhere)
 HEARTBEAT_SECONDS = 5.0
+BEAT_FILE = "worker.beat"
 MISSED_BEATS = 3
 
 
@@ -133,6 +135,19 @@ async def _either(stop: asyncio.Event, lost: asyncio.Event, ended: asyncio.Event
             each.cancel()
 
 
+def beating(home: Path) -> Callable[[asyncio.Event], Awaitable[None]]:
+    """Give a part that touches a file as long as the event loop turns, for whoever watches from outside."""
+    file = home / BEAT_FILE
+
+    async def beat(stop: asyncio.Event) -> None:
+        home.mkdir(parents=True, exist_ok=True)
+        while not stop.is_set():
+            file.touch()
+            await pause(stop, HEARTBEAT_SECONDS)
+
+    return beat
+
+
 async def run(settings: Settings) -> None:
     """Run a worker until cancelled; then let what has begun come to its end. It is the one that writes the search index."""
     subscribers = subscribers_of(declared(Subscriptions))
@@ -152,6 +167,7 @@ async def run(settings: Settings) -> None:
             services=services.by_port,
             namespace=settings.redis_namespace,
             parts=[
+                beating(settings.home),
                 imports.run,
                 IndexKeeper(services).run,
                 hold.before(SagaKeeper(services.sagas, SagaHolds(services.database)).run),

@@ -51,9 +51,11 @@ def make_roles(execute: Callable[[str], Any]) -> None:
 
 
 def pending(url: str) -> list[str]:
-    """List the migrations that the database has not seen."""
+    """List the migrations that the database has not seen; none where it is ahead of this version."""
     script = ScriptDirectory.from_config(_config())
     engine = create_engine(make_url(url).set(drivername="postgresql+psycopg"), poolclass=NullPool)
     with engine.connect() as connection:
         current = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+    if current is not None and not is_known(current):
+        return []
     return [revision.revision for revision in script.iterate_revisions("head", current or "base")][::-1]

@@ -1,0 +1,35 @@
+"""Writes the supergraph with the addresses that subgraphs have in docker-compose.yml and deploy/kubernetes: `make gateway-files`."""
+
+import re
+import shutil
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+SUPERGRAPH = ROOT / "schema" / "supergraph.graphql"
+COMPOSE_FILE = ROOT / "deploy" / "gateway" / "supergraph.graphql"
+KUBERNETES_FILES = ROOT / "deploy" / "kubernetes" / "components" / "distributed" / "files"
+GROUPS = {
+    "goods": ("catalog", "localization", "importing", "inventory", "search", "reviews"),
+    "buying": ("orders", "payments", "pricing", "tax", "delivery"),
+    "people": ("identity", "tenancy", "platform", "notifications"),
+    "talking": ("messaging", "live"),
+}
+"""Which service serves which subgraphs."""
+_URL = re.compile(r"http://127\.0\.0\.1:8000/subgraphs/([a-z_]+)/graphql")
+
+
+def addressed(supergraph: str) -> str:
+    """Give the supergraph in which each subgraph is asked at its group's service."""
+    service = {context: name for name, contexts in GROUPS.items() for context in contexts}
+    return _URL.sub(lambda found: f"http://{service[found[1]]}:8000/subgraphs/{found[1]}/graphql", supergraph)
+
+
+def main() -> None:
+    COMPOSE_FILE.write_text(addressed(SUPERGRAPH.read_text(encoding="utf-8")), encoding="utf-8")
+    KUBERNETES_FILES.mkdir(exist_ok=True)
+    for file in (COMPOSE_FILE, *COMPOSE_FILE.parent.glob("*.mjs")):
+        shutil.copy(file, KUBERNETES_FILES)
+
+
+if __name__ == "__main__":
+    main()
