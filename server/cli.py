@@ -150,6 +150,18 @@ def verify_backup(
 
 
 @app.command()
+def verify(
+    url: Annotated[str, typer.Argument(help="Where the server is, such as https://shop.example.")],
+    tenant: Annotated[str | None, typer.Option(help="Code of a tenant.", show_default="by the host")] = None,
+) -> None:
+    """Try out a deployment from outside: health, reading, refusals, and a hundred requests."""
+    tried = _run(resolve_name("server.verifying:run")(url, tenant))
+    for each in tried:
+        typer.echo(f"{'passed' if each.passed else 'FAILED'}  {each.what}{': ' if each.detail else ''}{each.detail}")
+    raise typer.Exit(0 if all(each.passed for each in tried) else FAILED)
+
+
+@app.command()
 def release(
     drop_messages: Annotated[bool, typer.Option("--drop-messages", help="Send none of the messages that wait.")] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,

@@ -26,7 +26,7 @@ from tests.deploy.test_compose import services
 ROOT = Path(__file__).parents[2]
 KEY = "a secret that is long enough for tests"
 SECRETS = dict.fromkeys(("AGORA_SECRET_KEY", "POSTGRES_PASSWORD", "VALKEY_PASSWORD", "MEILI_MASTER_KEY"), KEY)
-PATIENCE_SECONDS = 120
+PATIENCE_SECONDS = 300
 
 
 def interpolated(text: str) -> str:
@@ -55,8 +55,9 @@ class Process:
     def wait_until_healthy(self) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while not self.is_healthy():
-            assert self.running.poll() is None, self.running.communicate()[0]
-            assert time.monotonic() < deadline, "it never became healthy"
+            if self.running.poll() is not None or time.monotonic() > deadline:
+                self.running.kill()
+                raise AssertionError(f"{self.service['command']} is not healthy: {self.running.communicate()[0]}")
 
     def stop(self) -> tuple[int, str]:
         """End it as compose does."""
@@ -105,6 +106,7 @@ class Machine:
             home=self.home,
             database_url=self.instead["DATABASE_URL"],
             redis_url=self.instead["REDIS_URL"],
+            public_url=interpolated(services()["api"]["environment"]["AGORA_PUBLIC_URL"]),
             secret_key=KEY,
             sandbox=True,
         )
@@ -143,7 +145,7 @@ async def buy(url: str, headers: dict[str, str], skus: tuple[str, ...]) -> dict[
     pay = {"input": {"address": TORONTO, "paymentToken": "sbx_card_ok"}, "key": f"buy-{uuid7()}"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=60) as client:
         filled = await client.post("/graphql", json={"query": ADD, "variables": {"input": lines}})
-        assert filled.json()["data"]["addToCart"]["__typename"] == "Cart", filled.text
+        assert "errors" not in filled.json(), filled.text
         paid = await client.post("/graphql", json={"query": CHECKOUT, "variables": pay})
     found: dict[str, Any] = paid.json()["data"]["checkout"]
     return found
