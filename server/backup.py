@@ -16,11 +16,10 @@ from data.backup import ArchiveWriter, BackupError, Manifest, ObjectFolder, Snap
 from data.backup.programs import find_program
 from data.backup.restoring import DUMP
 from server.misconfiguration import listed
-from server.settings import Settings
+from server.settings import KEY_FILE, Settings
 
 SUFFIX = ".agora"
 PARTIAL = ".partial"
-SECRET_KEY = "secret.key"
 PRIVATE = 0o600
 CrashPoint = Callable[[str], None]
 
@@ -89,7 +88,7 @@ class _Place:
         if keep is None:
             return []
         if self.store is not None:
-            old = [key for key in self.store.keys() if _is_dated(key)][:-keep]
+            old = [key for key in self.store.listed() if _is_dated(key)][:-keep]
             for key in old:
                 self.store.delete(key)
             return old
@@ -155,9 +154,7 @@ def _sealed(stream: BinaryIO, passphrase: str | None) -> Iterator[BinaryIO]:
     sealing.close()
 
 
-def _write(
-    settings: Settings, wanted: Wanted, target: BinaryIO, now: datetime, crash_point: CrashPoint
-) -> Manifest:
+def _write(settings: Settings, wanted: Wanted, target: BinaryIO, now: datetime, crash_point: CrashPoint) -> Manifest:
     with snapshot(settings.database_url) as of:
         crash_point("snapshot")
         archive = ArchiveWriter(target)
@@ -167,7 +164,7 @@ def _write(
     missing = _add_files(settings, of, archive)
     archive.add("settings.json", [orjson.dumps(listed(settings), option=orjson.OPT_INDENT_2)])
     if wanted.include_secret_key:
-        archive.add(SECRET_KEY, [settings.root_key])
+        archive.add(KEY_FILE, [settings.root_key])
     crash_point("files")
     manifest = Manifest(
         agora=installed_version("agora"),

@@ -94,7 +94,8 @@ def prepare(*, demo: bool = True) -> None:
 @app.command()
 def backup(
     output: Annotated[
-        str, typer.Option("--output", "-o", help="File, folder or URL (s3://…) of a folder.", show_default="in the home")
+        str,
+        typer.Option("--output", "-o", help="File, folder or URL (s3://…) of a folder.", show_default="in the home"),
     ] = "",
     keep: Annotated[int | None, typer.Option(help="Throw away older dated backups there, but for so many.")] = None,
     passphrase_file: PassphraseFile = None,
@@ -110,7 +111,9 @@ def backup(
             include_secret_key=include_secret_key,
         )
         taken = resolve_name("server.backup:run")(settings, wanted)
-    typer.echo(f"{taken.place}: {taken.size_bytes:,} bytes, {taken.manifest.tenants} tenants, up to event {taken.manifest.position}")
+    typer.echo(
+        f"{taken.place}: {taken.size_bytes:,} bytes, {taken.manifest.tenants} tenants, up to event {taken.manifest.position}"
+    )
     for each in taken.manifest.missing:
         typer.echo(f"agora: {each} is referred to and not there", err=True)
     for each in taken.removed:
@@ -163,7 +166,9 @@ def verify(
 
 @app.command()
 def release(
-    drop_messages: Annotated[bool, typer.Option("--drop-messages", help="Send none of the messages that wait.")] = False,
+    drop_messages: Annotated[
+        bool, typer.Option("--drop-messages", help="Send none of the messages that wait.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     home: Home = None,
 ) -> None:
@@ -261,7 +266,11 @@ def _exit_code(error: Exception) -> int | None:
         return IN_USE
     if names & {"CannotListen", "UnknownContext", "ValidationError"}:
         return WRONG_USE
-    return FAILED if names & {"EngineError", "BackupError", "NotReady", "DomainError", "CompositionError", "MergeError"} else None
+    return (
+        FAILED
+        if names & {"EngineError", "BackupError", "NotReady", "DomainError", "CompositionError", "MergeError"}
+        else None
+    )
 
 
 def _lines(error: Exception) -> list[str]:

@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from data.backup import ArchiveReader, BackupError, Manifest, ObjectFolder, Target, contradictions, opened
 from data.bus import empty_namespace
 from data.embedded import EmbeddedPostgres
-from server.backup import SECRET_KEY, CrashPoint, nothing
+from server.backup import CrashPoint, nothing
 from server.settings import KEY_FILE, Settings
 
 Progress = Callable[[str], None]
@@ -108,11 +108,11 @@ def verify(source: str, passphrase: str | None = None) -> Verified:
 def _fetched(source: str) -> Iterator[BinaryIO]:
     if not urlsplit(source).scheme:
         try:
-            stream = Path(source).expanduser().open("rb")
+            file = Path(source).expanduser().open("rb")
         except OSError as error:
             raise BackupError(f"{source} cannot be read: {error.strerror}.") from error
-        with stream:
-            yield stream
+        with file:
+            yield file
         return
     folder, _, name = source.rpartition("/")
     with tempfile.TemporaryFile() as stream:
@@ -124,7 +124,7 @@ def _fetched(source: str) -> Iterator[BinaryIO]:
 
 def _check_key(settings: Settings, archive: ArchiveReader) -> None:
     if not settings.has_key:
-        if SECRET_KEY not in archive.manifest.parts:
+        if KEY_FILE not in archive.manifest.parts:
             raise BackupError(
                 f"The backup needs the secret key that it was taken with, and does not contain it: set AGORA_SECRET_KEY, "
                 f"or put the file {KEY_FILE} into {settings.home}."
@@ -141,7 +141,7 @@ def _put_key(settings: Settings, archive: ArchiveReader) -> None:
         settings.home.mkdir(parents=True, exist_ok=True)
         fresh = settings.home / f"{KEY_FILE}.restored"
         fresh.touch(mode=0o600)
-        fresh.write_bytes(b"".join(archive.pieces(SECRET_KEY)))
+        fresh.write_bytes(b"".join(archive.pieces(KEY_FILE)))
         fresh.replace(settings.home / KEY_FILE)
 
 

@@ -10,7 +10,9 @@ REQUESTS, AT_ONCE = 100, 10
 PATIENCE_SECONDS = 30.0
 PRODUCTS = "{ products(first: 1) { nodes { id } } }"
 ADMINISTRATION = "{ auditLog(first: 1) { nodes { id } } }"
-LOGIN = 'mutation { login(email: "nobody@agora.invalid", password: "not a password") { __typename ... on Error { code } } }'
+LOGIN = (
+    'mutation { login(email: "nobody@agora.invalid", password: "not a password") { __typename ... on Error { code } } }'
+)
 REFUSALS = {"UNAUTHENTICATED", "FORBIDDEN"}
 
 

@@ -34,6 +34,7 @@ from server.index_keeper import IndexKeeper
 from server.memory import settle
 from server.metrics import METRICS, Metrics
 from server.notifications.wiring import dispatcher
+from server.probe import BEAT_FILE
 from server.sagas import SagaKeeper
 from server.services import open_services
 from server.settings import Settings
@@ -43,7 +44,6 @@ log = structlog.get_logger("agora.worker")
 # They say that a part is down, and nothing against the event that met it.
 OUTAGES = (Unavailable, SearchUnavailable, ConnectionError, RedisError, IndexIsWrittenElsewhere)
 HEARTBEAT_SECONDS = 5.0
-BEAT_FILE = "worker.beat"
 MISSED_BEATS = 3
 
 
@@ -137,11 +137,12 @@ async def _either(stop: asyncio.Event, lost: asyncio.Event, ended: asyncio.Event
 
 def beating(home: Path) -> Callable[[asyncio.Event], Awaitable[None]]:
     """Give a part that touches a file as long as the event loop turns, for whoever watches from outside."""
+    home.mkdir(parents=True, exist_ok=True)
     file = home / BEAT_FILE
 
     async def beat(stop: asyncio.Event) -> None:
-        home.mkdir(parents=True, exist_ok=True)
         while not stop.is_set():
+            # On the event loop on purpose: a loop that hangs touches nothing.
             file.touch()
             await pause(stop, HEARTBEAT_SECONDS)
 

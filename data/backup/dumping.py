@@ -104,4 +104,4 @@ def dump(of: Snapshot) -> Iterator[bytes]:
 
 
 def _row(connection: psycopg.Connection[Any], statement: str) -> Any:
-    return connection.execute(statement).fetchone()  # type: ignore[call-overload]
+    return connection.execute(statement).fetchone()

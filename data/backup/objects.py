@@ -54,13 +54,12 @@ class ObjectFolder:
     def fetch(self, key: str, into: io.BufferedIOBase) -> bool:
         """Copy an object into a file; says whether there is one."""
         found = self.read(key)
-        for piece in found[0] if found else ():
-            into.write(piece)
+        into.writelines(found[0] if found else ())
         return found is not None
 
-    def keys(self, prefix: str = "") -> list[str]:
-        """List what lies below a prefix."""
-        return sorted(each["path"] for batch in self._store.list(prefix or None) for each in batch)
+    def listed(self) -> list[str]:
+        """Give the keys of all objects."""
+        return sorted(each["path"] for batch in self._store.list() for each in batch)
 
     def delete(self, key: str) -> None:
         with suppress(NotFoundError, FileNotFoundError):

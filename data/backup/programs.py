@@ -41,10 +41,9 @@ def find_program(name: str, at_least: int) -> tuple[Path, int]:
 
 
 def _candidates(name: str) -> Iterator[Path]:
-    try:
+    # An image for production has no engines.
+    with suppress(EngineError):
         yield postgres_programs() / name
-    except EngineError:
-        pass  # An image for production has no engines.
     if path := shutil.which(name):
         yield Path(path)
     for pattern in INSTALLED:
@@ -59,7 +58,9 @@ def _major(path: Path) -> int:
     return int(version.group(1)) if version else 0
 
 
-def output_of(program: Path, arguments: Sequence[str], *, url: str = "", given: Iterable[bytes] = ()) -> Iterator[bytes]:
+def output_of(
+    program: Path, arguments: Sequence[str], *, url: str = "", given: Iterable[bytes] = ()
+) -> Iterator[bytes]:
     """Run a program and give what it prints, piece by piece; `given` is what it reads.
 
     Raises: BackupError with the last line of its complaint, when all it printed has been given.
@@ -109,4 +110,4 @@ def _address(url: str) -> tuple[list[str], dict[str, str]]:
     told = conninfo_to_dict(asyncpg_url(url))
     password = told.pop("password", None)
     more = {"PGPASSWORD": str(password)} if password else {}
-    return [f"--dbname={make_conninfo(**told)}"], environment | more
+    return [f"--dbname={make_conninfo(**{name: str(value) for name, value in told.items()})}"], environment | more

@@ -179,7 +179,7 @@ def _set_defaults(url: str, manifest: Manifest) -> None:
                 sql.SQL("ALTER DEFAULT PRIVILEGES IN SCHEMA {} GRANT {} ON {} TO {}").format(
                     sql.Identifier(schema),
                     sql.SQL(", ").join(map(_keyword, privileges.split(", "))),
-                    sql.SQL(OBJECTS_OF[kind]),  # type: ignore[arg-type]
+                    sql.SQL(OBJECTS_OF[kind]),
                     sql.Identifier(role),
                 )
             )
@@ -188,7 +188,7 @@ def _set_defaults(url: str, manifest: Manifest) -> None:
 def _keyword(privilege: str) -> sql.SQL:
     if not privilege.isalpha():
         raise BackupError(f"The backup names a right that there is not: {privilege}.")
-    return sql.SQL(privilege)  # type: ignore[arg-type]
+    return sql.SQL(privilege)
 
 
 def _hold_back(url: str, manifest: Manifest) -> None:

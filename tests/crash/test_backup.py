@@ -56,7 +56,9 @@ def drop(engines: Engines) -> Iterator[Callable[[str], None]]:
     prefixes: list[str] = []
     yield prefixes.append
     for prefix in prefixes:
-        for (each,) in ask(engines.database_url, "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", prefix):
+        for (each,) in ask(
+            engines.database_url, "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", prefix
+        ):
             ask(engines.database_url, f"DROP DATABASE {each} WITH (FORCE)")
 
 
@@ -162,6 +164,7 @@ class TestABackupUnderLoad:
         with served(restored) as application:
             worker = asyncio.create_task(run_worker(restored))
             try:
+
                 async def relayed() -> bool:
                     ((sequence, position),) = await asyncio.to_thread(
                         ask, restored.database_url,
@@ -176,7 +179,10 @@ class TestABackupUnderLoad:
                 release(restored.database_url, drop_messages=False)
 
                 async def ended() -> bool:
-                    return await asyncio.to_thread(ask, restored.database_url, state, half_way) in ([("done",)], [("compensated",)])
+                    return await asyncio.to_thread(ask, restored.database_url, state, half_way) in (
+                        [("done",)],
+                        [("compensated",)],
+                    )
 
                 assert await eventually(ended, 60)
             finally:
@@ -187,12 +193,16 @@ class TestABackupUnderLoad:
 
 
 @pytest.fixture(scope="module")
-def shop(engines: Engines, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+def shop(
+    engines: Engines, new_database: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Settings]:
     """An installation with one tenant."""
     settings = _elsewhere(engines, tmp_path_factory.mktemp("killed"), "killed_shop")
     tenant_maker(new_database("killed_shop"))(code="backed-up")
     yield settings
-    for (each,) in ask(engines.database_url, "SELECT datname FROM pg_database WHERE starts_with(datname, 'killed_shop')"):
+    for (each,) in ask(
+        engines.database_url, "SELECT datname FROM pg_database WHERE starts_with(datname, 'killed_shop')"
+    ):
         ask(engines.database_url, f"DROP DATABASE {each} WITH (FORCE)")
 
 
@@ -200,7 +210,11 @@ def _killed(settings: Settings, verb: str, source: Path, point: str) -> None:
     told = {name: str(getattr(settings, name)) for name in settings.model_fields_set}
     told |= {"verb": verb, "source": str(source), "point": point}
     done = subprocess.run(
-        [sys.executable, "-m", "tests.crash.archivist", json.dumps(told)], cwd=ROOT, check=False, capture_output=True, text=True
+        [sys.executable, "-m", "tests.crash.archivist", json.dumps(told)],
+        cwd=ROOT,
+        check=False,
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == GONE, done.stderr
 
@@ -221,7 +235,13 @@ class TestAKilledBackup:
 class TestAKilledRestore:
     @pytest.mark.parametrize("point", RESTORE_POINTS)
     def test_leaves_either_what_was_there_or_all_that_was_backed_up(
-        self, shop: Settings, engines: Engines, drop: Callable[[str], None], new_database: Callable[[str], str], tmp_path: Path, point: str
+        self,
+        shop: Settings,
+        engines: Engines,
+        drop: Callable[[str], None],
+        new_database: Callable[[str], str],
+        tmp_path: Path,
+        point: str,
     ) -> None:
         name = f"killed_at_{point}"
         drop(name)

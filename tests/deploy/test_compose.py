@@ -55,7 +55,11 @@ class TestCompose:
         text = FILE.read_text()
         for name in ("AGORA_SECRET_KEY", "POSTGRES_PASSWORD", "VALKEY_PASSWORD", "MEILI_MASTER_KEY"):
             assert re.findall(rf"{name}: (?!\$\{{{name}:\?)\S+", text) == []
-        filled = [line for line in (ROOT / ".env.example").read_text().splitlines() if re.search(r"(KEY|PASSWORD|SECRET|PASSPHRASE)=.", line)]
+        filled = [
+            line
+            for line in (ROOT / ".env.example").read_text().splitlines()
+            if re.search(r"(KEY|PASSWORD|SECRET|PASSPHRASE)=.", line)
+        ]
         assert filled == []
 
     def test_has_every_variable_that_must_be_set_in_the_example(self) -> None:

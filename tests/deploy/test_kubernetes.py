@@ -15,6 +15,7 @@ import yaml
 
 from schema.graph import CONTEXTS
 from server.settings import Settings, variable
+from tests.deploy.kustomizing import rendered
 from tests.deploy.test_compose import VARIABLES, groups
 
 ROOT = Path(__file__).parents[2]
@@ -35,15 +36,13 @@ def manifests(source: str) -> list[Manifest]:
     if source == AS_WRITTEN:
         files = [file for file in FOLDER.rglob("*.yaml") if file.name != "kustomization.yaml"]
         return [each for file in sorted(files) for each in yaml.safe_load_all(file.read_text())]
-    if shutil.which("kubectl") is None:
-        pytest.skip("kubectl renders overlays, and is not here")
-    files_made = subprocess.run(
-        [sys.executable, ROOT / "deploy" / "gateway" / "addressed.py"], check=False, capture_output=True, text=True
-    )
-    assert files_made.returncode == 0, files_made.stderr
-    made = subprocess.run(["kubectl", "kustomize", FOLDER / "overlays" / source], check=False, capture_output=True, text=True)
-    assert made.returncode == 0, made.stderr
-    return [each for each in yaml.safe_load_all(made.stdout) if each]
+    return rendered(FOLDER / "overlays" / source)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def gateway_files() -> None:
+    """The supergraph as the gateway of the overlays gets it."""
+    subprocess.run([sys.executable, ROOT / "deploy" / "gateway" / "addressed.py"], check=True)
 
 
 def of_kind(source: str, *kinds: str) -> list[Manifest]:
@@ -52,6 +51,13 @@ def of_kind(source: str, *kinds: str) -> list[Manifest]:
 
 def name_of(manifest: Manifest) -> str:
     return str(manifest["metadata"]["name"])
+
+
+def known(manifest: Manifest) -> str:
+    """Give a manifest without what only kubectl fills in: namespaces, hashes and the style of texts."""
+    written = yaml.safe_dump({name: part for name, part in manifest.items() if name != "metadata"}, sort_keys=True)
+    name = re.sub(r"-[a-z0-9]{10}$", "", name_of(manifest))
+    return f"{manifest['kind']} {name} " + re.sub(r"(agora(-supergraph|-gateway)?)-[a-z0-9]{10}\b", r"\1", written)
 
 
 def pod_template(workload: Manifest) -> Manifest:
@@ -183,7 +189,9 @@ class TestReferences:
                     assert {port["targetPort"] for port in service["spec"]["ports"]} <= there
 
     def test_of_the_way_in_lead_to_services(self, overlay: str) -> None:
-        services = {name_of(each): {port["name"] for port in each["spec"]["ports"]} for each in of_kind(overlay, "Service")}
+        services = {
+            name_of(each): {port["name"] for port in each["spec"]["ports"]} for each in of_kind(overlay, "Service")
+        }
         (ingress,) = of_kind(overlay, "Ingress")
         assert ingress["spec"]["tls"][0]["hosts"] == [ingress["spec"]["rules"][0]["host"]]
         for path in ingress["spec"]["rules"][0]["http"]["paths"]:
@@ -217,7 +225,11 @@ class TestReferences:
         for workload in of_kind(overlay, *WORKLOADS):
             pod = pod_template(workload)["spec"]
             assert pod["serviceAccountName"] in accounts
-            named = {each["persistentVolumeClaim"]["claimName"] for each in pod.get("volumes", ()) if "persistentVolumeClaim" in each}
+            named = {
+                each["persistentVolumeClaim"]["claimName"]
+                for each in pod.get("volumes", ())
+                if "persistentVolumeClaim" in each
+            }
             assert named <= claims
 
 
@@ -258,6 +270,18 @@ class TestOverlays:
         names = {each["envFrom"][0]["configMapRef"]["name"] for _, each in containers(overlay) if is_ours(each)}
         (name,) = names
         assert re.fullmatch(r"agora-[a-z0-9]{10}", name)
+
+    @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is what the other tests do without")
+    def test_are_what_kubectl_makes_of_them(self, overlay: str) -> None:
+        made = subprocess.run(
+            ["kubectl", "kustomize", FOLDER / "overlays" / overlay], check=False, capture_output=True, text=True
+        )
+        assert made.returncode == 0, made.stderr
+        theirs = [each for each in yaml.safe_load_all(made.stdout) if each]
+        assert sorted(map(known, theirs)) == sorted(map(known, manifests(overlay)))
+        for each in theirs:
+            if each["kind"] not in OF_OPERATORS:
+                kubernetes_validate.validate(each, VERSIONS[-1], strict=True)
 
     def test_hold_engines_in_staging_alone(self) -> None:
         assert {name_of(each) for each in of_kind("staging", "StatefulSet")} == {"postgresql", "valkey", "meilisearch"}

@@ -31,7 +31,11 @@ PATIENCE_SECONDS = 300
 
 def interpolated(text: str) -> str:
     """Put in what the environment of compose would: the secrets, and defaults for the rest."""
-    return re.sub(r"\$\{([A-Z_]+)(?::[-?]([^}]*))?\}", lambda found: SECRETS.get(found[1], "" if found[1] in SECRETS else found[2] or ""), text)
+    return re.sub(
+        r"\$\{([A-Z_]+)(?::[-?]([^}]*))?\}",
+        lambda found: SECRETS.get(found[1], "" if found[1] in SECRETS else found[2] or ""),
+        text,
+    )
 
 
 class Process:
@@ -91,7 +95,13 @@ class Machine:
     def run(self, service: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "server.cli", *services()[service]["command"]]
         return subprocess.run(
-            command, cwd=ROOT, env=self.environment(service), capture_output=True, text=True, check=False, timeout=PATIENCE_SECONDS
+            command,
+            cwd=ROOT,
+            env=self.environment(service),
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_SECONDS,
         )
 
     def start(self, service: str) -> list[Process]:
@@ -124,6 +134,8 @@ def _free_ports() -> Iterator[int]:
 
 @contextmanager
 def machine(home: Path) -> Iterator[Machine]:
+    # The folder must be one that an engine's own user can enter.
+    home.chmod(0o711)
     with ExitStack() as stack:
         for folder in ("postgres", "valkey", "home"):
             (home / folder).mkdir()
@@ -168,8 +180,6 @@ async def _told(machine: Machine) -> None:
 class TestTheSameAsPlainProcesses:
     @pytest.mark.timeout(900)
     async def test_sells_through_every_server_and_drains(self, tmp_path: Path) -> None:
-        # The folder must be one that an engine's own user can enter.
-        tmp_path.chmod(0o711)
         with machine(tmp_path) as running:
             refused = running.run("api")
             assert refused.returncode == 1
@@ -186,9 +196,7 @@ class TestTheSameAsPlainProcesses:
 
     async def _sells(self, running: Machine, servers: list[Process], bazaar: Bazaar) -> None:
         users = bazaar.logged_in(uuid7() for _ in range(4))
-        bought = [
-            await buy(servers[number % 2].url, headers, bazaar.skus[:2]) for number, headers in enumerate(users)
-        ]
+        bought = [await buy(servers[number % 2].url, headers, bazaar.skus[:2]) for number, headers in enumerate(users)]
         assert [each["state"] for each in bought] == ["PAID"] * 4, bought
         assert _ask(running, "SELECT count(*) FROM orders.\"order\" WHERE state = 'paid'") == (4,)
         await _told(running)

@@ -13,8 +13,7 @@ import psycopg
 import pytest
 from redis import Redis
 
-from data.backup import ArchiveReader, ArchiveWriter, BackupError, contradictions, opened, sealed
-from data.backup import programs
+from data.backup import ArchiveReader, ArchiveWriter, BackupError, contradictions, opened, programs, sealed
 from data.backup.dumping import snapshot
 from data.backup.programs import find_program
 from data.backup.sealing import PIECE_BYTES
@@ -78,7 +77,9 @@ def named(engines: Engines, new_database: Callable[[str], str]) -> Iterator[Call
 
     yield make
     for name in made:
-        for (each,) in ask(engines.database_url, "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", name):
+        for (each,) in ask(
+            engines.database_url, "SELECT datname FROM pg_database WHERE starts_with(datname, %s)", name
+        ):
             ask(engines.database_url, f"DROP DATABASE {each} WITH (FORCE)")
 
 
@@ -200,14 +201,18 @@ class TestBackup:
             backup.run(elsewhere, Wanted())
         assert not list(elsewhere.home.glob("backups/*"))
 
-    def test_refuses_programs_that_are_older_than_the_server(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def test_refuses_programs_that_are_older_than_the_server(
+        self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
         old = tmp_path / "pg_dump"
         old.write_text("#!/bin/sh\necho 'pg_dump (PostgreSQL) 15.4'\n")
         old.chmod(0o755)
         monkeypatch.setattr(programs, "_candidates", lambda _name: iter([old]))
         with pytest.raises(BackupError) as refusal:
             find_program("pg_dump", 18)
-        assert str(refusal.value).startswith(f"pg_dump of PostgreSQL 18 or newer is needed; found only {old} (version 15)")
+        assert str(refusal.value).startswith(
+            f"pg_dump of PostgreSQL 18 or newer is needed; found only {old} (version 15)"
+        )
         assert find_program("pg_dump", 15) == (old, 15)
 
     async def test_blocks_nobody_and_sees_nothing_of_what_comes_later(self, settings: Settings) -> None:
@@ -267,12 +272,16 @@ class TestRestore:
             restoring.run(elsewhere, str(archive))
 
     def test_refuses_while_somebody_works_with_the_database(self, archive: Path, elsewhere: Settings) -> None:
-        with psycopg.connect(elsewhere.database_url, application_name="agora jobs"):
-            with pytest.raises(BackupError, match=r"1 sessions work with the database .* \(agora jobs\)"):
-                restoring.run(elsewhere, str(archive), force=True)
+        with (
+            psycopg.connect(elsewhere.database_url, application_name="agora jobs"),
+            pytest.raises(BackupError, match=r"1 sessions work with the database .* \(agora jobs\)"),
+        ):
+            restoring.run(elsewhere, str(archive), force=True)
         assert ask(elsewhere.database_url, "SELECT 1 FROM pg_namespace WHERE nspname = 'platform'") == []
 
-    def test_brings_an_older_one_up_to_now(self, settings: Settings, named: Callable[..., str], elsewhere: Settings) -> None:
+    def test_brings_an_older_one_up_to_now(
+        self, settings: Settings, named: Callable[..., str], elsewhere: Settings
+    ) -> None:
         older = settings.model_copy(update={"database_url": named("older", empty=True)})
         upgrade(older.database_url, "0024")
         tenant_maker(older.database_url)(code="early")
@@ -301,7 +310,9 @@ class TestRestore:
         assert not (without.home / "secret.key").exists()
         assert rows(elsewhere.database_url) == {}
 
-    def test_brings_the_secret_key_along_where_it_was_included(self, settings: Settings, elsewhere: Settings, tmp_path: Path) -> None:
+    def test_brings_the_secret_key_along_where_it_was_included(
+        self, settings: Settings, elsewhere: Settings, tmp_path: Path
+    ) -> None:
         wanted = Wanted(output=str(tmp_path / "kept.agora"), passphrase="correct horse", include_secret_key=True)
         place = backup.run(settings, wanted).place
         assert KEY.encode() not in Path(place).read_bytes()
@@ -436,7 +447,9 @@ class TestVerify:
 
 
 class TestHold:
-    async def test_lets_what_reaches_outside_begin_when_it_is_released(self, archive: Path, elsewhere: Settings) -> None:
+    async def test_lets_what_reaches_outside_begin_when_it_is_released(
+        self, archive: Path, elsewhere: Settings
+    ) -> None:
         restoring.run(elsewhere, str(archive))
         assert held_since(elsewhere.database_url) is not None
         assert waiting(elsewhere.database_url).messages == 0
@@ -464,7 +477,9 @@ class TestHold:
         assert begun.is_set()
         assert held_since(elsewhere.database_url) is None
 
-    async def test_drops_the_messages_that_wait_where_somebody_says_so(self, archive: Path, elsewhere: Settings) -> None:
+    async def test_drops_the_messages_that_wait_where_somebody_says_so(
+        self, archive: Path, elsewhere: Settings
+    ) -> None:
         restoring.run(elsewhere, str(archive))
         for channel in ("email", "in_app"):
             ask(elsewhere.database_url,
