@@ -2,7 +2,10 @@
 
 import asyncio
 import json
+import os
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -501,3 +504,31 @@ def rewritten(archive: Path, to: Path, **changed: Any) -> Path:
             writer.add(name, reader.pieces(name))
         writer.finish(replace(reader.manifest, **changed))
     return to
+
+
+class TestCommands:
+    def test_take_check_restore_and_release(self, settings: Settings, elsewhere: Settings, tmp_path: Path) -> None:
+        place = tmp_path / "taken.agora"
+        taken = self.agora(settings, "backup", "--output", str(place))
+        assert (taken.returncode, taken.stderr) == (0, "")
+        assert re.fullmatch(rf"{place}: [\d,]+ bytes, 2 tenants, up to event \d+\n", taken.stdout)
+        restored = self.agora(elsewhere, "restore", str(place))
+        assert restored.returncode == 0, restored.stderr
+        assert "are held back" in restored.stdout
+        again = self.agora(elsewhere, "restore", str(place))
+        assert (again.returncode, again.stderr.count("\n")) == (1, 1)
+        assert "is not empty; with --force" in again.stderr
+        assert self.agora(elsewhere, "release", "--yes").stdout.endswith("Released.\n")
+        assert held_since(elsewhere.database_url) is None
+        assert self.agora(elsewhere, "release").stdout == "Nothing is held back.\n"
+
+    def agora(self, settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
+        plain = {name: value for name, value in os.environ.items() if not name.startswith("AGORA_")}
+        return subprocess.run(
+            [sys.executable, "-m", "server.cli", *arguments],
+            cwd=Path(__file__).parents[2],
+            env=plain | settings.as_environment(),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
