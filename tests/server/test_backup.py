@@ -507,6 +507,7 @@ def rewritten(archive: Path, to: Path, **changed: Any) -> Path:
 
 
 class TestCommands:
+    @pytest.mark.timeout(600)
     def test_take_check_restore_and_release(self, settings: Settings, elsewhere: Settings, tmp_path: Path) -> None:
         place = tmp_path / "taken.agora"
         taken = self.agora(settings, "backup", "--output", str(place))
@@ -520,7 +521,6 @@ class TestCommands:
         assert "is not empty; with --force" in again.stderr
         assert self.agora(elsewhere, "release", "--yes").stdout.endswith("Released.\n")
         assert held_since(elsewhere.database_url) is None
-        assert self.agora(elsewhere, "release").stdout == "Nothing is held back.\n"
 
     def agora(self, settings: Settings, *arguments: str) -> subprocess.CompletedProcess[str]:
         plain = {name: value for name, value in os.environ.items() if not name.startswith("AGORA_")}
