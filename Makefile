@@ -15,7 +15,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-input --disable-pip-version
 COMPILE := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run gateway schema-check test test-fuzz test-crash check format bench bench-realtime bench-faults schema lock clean
+.PHONY: help setup run gateway schema-check test test-fuzz test-crash check format bench bench-realtime bench-faults schema gateway-files lock clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
@@ -66,6 +66,9 @@ schema: $(DEVELOPMENT) ## Write the schema files, the supergraph, the REST API's
 
 schema-check: $(DEVELOPMENT) $(COMPOSER) ## Find changes of the schema that break clients (AGAINST=a revision; needs Node)
 	$(BIN)/agora schema-check --against $(AGAINST) $(ARGS)
+
+gateway-files: $(DEVELOPMENT) ## Write the supergraph for docker-compose.yml and deploy/kubernetes
+	$(BIN)/python deploy/gateway/addressed.py
 
 lock: | $(BIN)/python ## Pin all dependencies of pyproject.toml anew
 	$(INSTALL) uv

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import orjson
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
@@ -42,6 +43,16 @@ return false
 def connect(url: str) -> Redis:
     """Make a Redis client that gives up on a silent server; the limit is longer than any blocking read."""
     return Redis.from_url(url, socket_connect_timeout=5, socket_timeout=10, health_check_interval=30)
+
+
+def empty_namespace(url: str, namespace: str) -> None:
+    """Throw away everything that an installation keeps in Redis, all of which it makes again.
+
+    Raises: RedisError.
+    """
+    with SyncRedis.from_url(url, socket_connect_timeout=5, socket_timeout=60) as client:
+        for key in client.scan_iter(match=f"{{{namespace}}}:*", count=1000):
+            client.unlink(key)
 
 
 class Published(NamedTuple):

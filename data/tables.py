@@ -7,7 +7,7 @@ from pkgutil import iter_modules
 import data
 
 _NOT_TABLES = frozenset(
-    {"database", "embedded", "job_runner", "kernel", "migrations", "statements", "tables", "transactions"}
+    {"backup", "database", "embedded", "job_runner", "kernel", "migrations", "statements", "tables", "transactions"}
 )
 
 for module in iter_modules(data.__path__):

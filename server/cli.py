@@ -29,6 +29,9 @@ app = typer.Typer(
 Home = Annotated[
     Path | None, typer.Option(help="Folder for data, secrets and logs.", show_default="~/.local/share/agora")
 ]
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="Holds the passphrase.", show_default="AGORA_BACKUP_PASSPHRASE", exists=True)
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of the terminal.")]
 
 
@@ -109,6 +112,99 @@ def prepare(*, demo: bool = True) -> None:
     resolve_name("data.migrations:upgrade")(settings.database_url)
     if demo:
         _run(resolve_name("server.demo:load")(settings))
+
+
+@app.command()
+def backup(
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="File, folder or URL (s3://…) of a folder.", show_default="in the home"),
+    ] = "",
+    keep: Annotated[int | None, typer.Option(help="Throw away older dated backups there, but for so many.")] = None,
+    passphrase_file: PassphraseFile = None,
+    include_secret_key: Annotated[bool, typer.Option("--include-secret-key", help="Encrypted backups only.")] = False,
+    home: Home = None,
+) -> None:
+    """Take a backup while everything goes on."""
+    with _engines(_settings(home=home), migrated=False) as settings:
+        wanted = resolve_name("server.backup:Wanted")(
+            output=output,
+            keep=keep,
+            passphrase=_passphrase(passphrase_file, settings),
+            include_secret_key=include_secret_key,
+        )
+        taken = resolve_name("server.backup:run")(settings, wanted)
+    typer.echo(
+        f"{taken.place}: {taken.size_bytes:,} bytes, {taken.manifest.tenants} tenants, up to event {taken.manifest.position}"
+    )
+    for each in taken.manifest.missing:
+        typer.echo(f"agora: {each} is referred to and not there", err=True)
+    for each in taken.removed:
+        typer.echo(f"Removed {each}")
+
+
+@app.command()
+def restore(
+    source: Annotated[str, typer.Argument(help="File or URL of a backup.")],
+    into: Annotated[str | None, typer.Option(help="PostgreSQL to restore into.", show_default="DATABASE_URL")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Set aside a database that is not empty.")] = False,
+    passphrase_file: PassphraseFile = None,
+    home: Home = None,
+) -> None:
+    """Restore a backup; what reaches outside is held back until `agora release`."""
+    with _engines(_settings(home=home, database_url=into), migrated=False) as settings:
+        restored = resolve_name("server.restoring:run")(
+            settings, source, force=force, passphrase=_passphrase(passphrase_file, settings), tell=typer.echo
+        )
+        if restored.kept:
+            typer.echo(f"The database that was there is kept as {restored.kept}; drop it when nobody misses it.")
+        with _progress("Rebuilding the search index") as progress:
+            _run(resolve_name("server.rebuilding:run")(settings, progress))
+    typer.echo("Restored. Jobs, sagas and messages are held back: look around, then `agora release`.")
+
+
+@app.command("verify-backup")
+def verify_backup(
+    source: Annotated[str, typer.Argument(help="File or URL of a backup.")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Restore a backup into a database of its own, which is thrown away, and check that all in it agrees."""
+    verified = resolve_name("server.restoring:verify")(source, _passphrase(passphrase_file, _settings()))
+    for rule, found in verified.rules:
+        typer.echo(f"{'FAILS' if found else 'holds'}  {rule}{': ' if found else ''}{', '.join(found)}")
+    raise typer.Exit(0 if verified.sound else FAILED)
+
+
+@app.command()
+def verify(
+    url: Annotated[str, typer.Argument(help="Where the server is, such as https://shop.example.")],
+    tenant: Annotated[str | None, typer.Option(help="Code of a tenant.", show_default="by the host")] = None,
+) -> None:
+    """Try out a deployment from outside: health, reading, refusals, and a hundred requests."""
+    tried = _run(resolve_name("server.verifying:run")(url, tenant))
+    for each in tried:
+        typer.echo(f"{'passed' if each.passed else 'FAILED'}  {each.what}{': ' if each.detail else ''}{each.detail}")
+    raise typer.Exit(0 if all(each.passed for each in tried) else FAILED)
+
+
+@app.command()
+def release(
+    drop_messages: Annotated[
+        bool, typer.Option("--drop-messages", help="Send none of the messages that wait.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: Home = None,
+) -> None:
+    """Let go on what a restore holds back."""
+    with _engines(_settings(home=home)) as settings:
+        if resolve_name("data.restorations:held_since")(settings.database_url) is None:
+            typer.echo("Nothing is held back.")
+            return
+        for name, count in vars(resolve_name("data.restorations:waiting")(settings.database_url)).items():
+            typer.echo(f"{count:>8,} {name}")
+        if yes or typer.confirm("Let them go?", abort=True):
+            resolve_name("data.restorations:release")(settings.database_url, drop_messages=drop_messages)
+    typer.echo("Released.")
 
 
 imports = typer.Typer(help="Bring data in from files.", no_args_is_help=True)
@@ -245,7 +341,11 @@ def _exit_code(error: Exception) -> int | None:
         return IN_USE
     if names & {"CannotListen", "UnknownContext", "ValidationError"}:
         return WRONG_USE
-    return FAILED if names & {"EngineError", "NotReady", "DomainError", "CompositionError", "MergeError"} else None
+    return (
+        FAILED
+        if names & {"EngineError", "BackupError", "NotReady", "DomainError", "CompositionError", "MergeError"}
+        else None
+    )
 
 
 def _lines(error: Exception) -> list[str]:
@@ -301,6 +401,10 @@ def _progress(title: str) -> Iterator[Any]:
             bar.update(task, completed=done, total=total, note=note)
 
         yield show
+
+
+def _passphrase(file: Path | None, settings: Settings) -> str | None:
+    return (file.read_text().strip() if file else settings.backup_passphrase) or None
 
 
 def _write(text: str, output: Path | None) -> None:

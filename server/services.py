@@ -217,7 +217,7 @@ async def open_services(
             PushServices: PushServices(),
             PushKey: PushKey(public_key(vapid_key(settings.derive_key))),
             SenderIdentity: sender_identity(settings),
-            ObjectStore: ObStore(settings.object_store or (settings.home / "objects").as_uri()),
+            ObjectStore: ObStore(settings.objects_url),
             UploadTickets: SignedTickets(settings.derive_key("upload tickets")),
             RoomBooks: SqlRoomBooks(database),
             StreamingPlatform: _streaming(settings, database),

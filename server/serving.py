@@ -113,11 +113,20 @@ def serve(
 
 def _prepared_app(settings: Settings, only: Sequence[str], *, prepare: bool, demo: bool) -> Any:
     """Builds the application here while a child process migrates: side by side, and its memory is given back."""
+    if not settings.migrate:
+        _refuse_to_lag(settings)
+    prepare = prepare and settings.migrate
     preparation = start_command(settings, "prepare", "--demo" if demo else "--no-demo") if prepare else None
     app = resolve_name("server.app:build")(settings, only or None)
     if preparation and (code := preparation.wait()) != 0:
         raise NotReady(f"The database could not be prepared (exit code {code}).")
     return app
+
+
+def _refuse_to_lag(settings: Settings) -> None:
+    # A schema that is ahead is one that a newer version has only added to.
+    if lacking := resolve_name("data.migrations:pending")(settings.database_url):
+        raise NotReady(f"The database lacks {len(lacking)} migrations; run `agora migrate` first.")
 
 
 def _serve_http(

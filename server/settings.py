@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 PREFIX = "AGORA_"
 MINIMUM_SECRET_LENGTH = 32
 PRESET_PROVIDERS = ("google", "apple", "telegram")
+KEY_FILE = "secret.key"
 SCHEMES = {
     "database_url": ("postgresql", "postgres", "postgresql+asyncpg"),
     "redis_url": ("redis", "rediss", "unix"),
@@ -102,6 +103,8 @@ class Settings(BaseSettings):
     )
     erasure_grace_days: PositiveInt = Field(14, description="days in which an erasure can be taken back")
 
+    backup_passphrase: str = Field("", repr=False, description="what backups are encrypted with; empty: they are not")
+
     max_body_bytes: PositiveInt = Field(256 * 1024, description="largest body of a request")
     deadline_seconds: PositiveFloat = Field(30.0, description="longest time for one operation")
     max_values: PositiveInt = Field(200_000, description="largest result of one operation, in values")
@@ -164,6 +167,7 @@ class Settings(BaseSettings):
         description="how it does: it signs each request, or sends the secret, inside of a network of its own",
     )
 
+    migrate: bool = Field(True, description="serve brings the database up to date; off where a job does it before")
     worker: bool = Field(True, description="serve also runs a worker process")
     demo: bool | None = Field(None, description="load the demo marketplace on first start; unset: only in development")
     read_pool: PositiveInt = Field(8, description="database connections for reads, per process")
@@ -270,16 +274,32 @@ class Settings(BaseSettings):
         chosen: bool | None = getattr(self, feature)
         return chosen if chosen is not None else not self.production
 
+    @property
+    def objects_url(self) -> str:
+        """Where files lie."""
+        return self.object_store or (self.home / "objects").as_uri()
+
     @cached_property
-    def _root_key(self) -> bytes:
+    def root_key(self) -> bytes:
+        """What all keys are derived from; made on first use where nobody has chosen one."""
         return self.secret_key.encode() if self.secret_key else _generated_key(self.home)
+
+    @property
+    def has_key(self) -> bool:
+        """Whether there is a secret key already."""
+        return bool(self.secret_key) or (self.home / KEY_FILE).exists()
+
+    @property
+    def key_fingerprint(self) -> str:
+        """What tells two secret keys apart and gives neither away."""
+        return self.derive_key("fingerprint", 12).hex()
 
     def derive_key(self, purpose: str, length: int = 32) -> bytes:
         """A key of its own for each purpose, always the same for the same secret; length in bytes.
 
         Source: RFC 5869 (HKDF).
         """
-        return HKDF(SHA256(), length, salt=None, info=f"agora:{purpose}".encode()).derive(self._root_key)
+        return HKDF(SHA256(), length, salt=None, info=f"agora:{purpose}".encode()).derive(self.root_key)
 
     @property
     def router_key(self) -> str:
@@ -313,7 +333,7 @@ def _text(value: Any) -> str:
 
 def _generated_key(home: Path) -> bytes:
     """The secret of this home, made on first use; whichever process links its file first wins, the others read it."""
-    file = home / "secret.key"
+    file = home / KEY_FILE
     if not file.exists():
         home.mkdir(parents=True, exist_ok=True)
         fresh = file.with_suffix(f".{os.getpid()}")

@@ -5,6 +5,7 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import structlog
@@ -21,6 +22,7 @@ from data.inbox import Deliveries, Subscriber
 from data.job_runner import JobRunner
 from data.leases import Leases
 from data.relay import RECOVERY_PAUSE_SECONDS, Relay, pause
+from data.restorations import Hold
 from data.sagas import SagaHolds
 from data.transactions import SqlTransactions
 from domain.auditing import AuditTrail
@@ -38,6 +40,7 @@ from server.index_keeper import IndexKeeper
 from server.memory import settle
 from server.metrics import METRICS, Metrics, metrics_route
 from server.notifications.wiring import dispatcher
+from server.probe import BEAT_FILE
 from server.pulse import measured, watch_pools
 from server.sagas import SagaKeeper
 from server.services import open_services
@@ -87,6 +90,7 @@ class Worker:
         )
         self.relay = Relay(database.url, self.bus, groups_of(subscribers), observe=metrics.relayed)
         self.consumers: list[Consumer] = []
+        self._hold = Hold(database)
         self._jobs = JobRunner(database.url, transactions, jobs, _chores(database, (services or {}).get(AuditTrail)))
 
     async def run(self, stop: asyncio.Event) -> None:
@@ -96,7 +100,7 @@ class Worker:
             [
                 self._kept(self.relay.run, stop),
                 self._kept(self._consume, stop),
-                self._kept(self._jobs.run, stop),
+                self._kept(self._hold.before(self._jobs.run), stop),
                 self._kept(self._beat, stop),
                 *(self._kept(part, stop) for part in self._parts),
             ]
@@ -146,6 +150,20 @@ async def _either(stop: asyncio.Event, lost: asyncio.Event, ended: asyncio.Event
             each.cancel()
 
 
+def beating(home: Path) -> Callable[[asyncio.Event], Awaitable[None]]:
+    """Give a part that touches a file as long as the event loop turns, for whoever watches from outside."""
+    home.mkdir(parents=True, exist_ok=True)
+    file = home / BEAT_FILE
+
+    async def beat(stop: asyncio.Event) -> None:
+        while not stop.is_set():
+            # On the event loop on purpose: a loop that hangs touches nothing.
+            file.touch()
+            await pause(stop, HEARTBEAT_SECONDS)
+
+    return beat
+
+
 async def run(settings: Settings) -> None:
     """Run a worker until cancelled; then let what has begun come to its end. It is the one that writes the search index."""
     subscribers = subscribers_of(declared(Subscriptions))
@@ -156,7 +174,8 @@ async def run(settings: Settings) -> None:
         open_services(settings, writes_index=True) as services,
         connect(settings.redis_url) as redis,
     ):
-        bus = RedisBus(redis, settings.redis_namespace)
+        bus, hold = RedisBus(redis, settings.redis_namespace), Hold(services.database)
+        hold = Hold(services.database)
         imports = ImportWorker(services, services.by_port[ImportFiles])
         worker = Worker(
             services.database,
@@ -166,10 +185,11 @@ async def run(settings: Settings) -> None:
             services=services.by_port,
             namespace=settings.redis_namespace,
             parts=[
+                beating(settings.home),
                 imports.run,
                 IndexKeeper(services).run,
-                SagaKeeper(services.sagas, SagaHolds(services.database)).run,
-                dispatcher(settings, services).run,
+                hold.before(SagaKeeper(services.sagas, SagaHolds(services.database)).run),
+                hold.before(dispatcher(settings, services).run),
                 BooksKeeper(services.database).run,
                 Figures(bus, "worker").run,
             ],
