@@ -264,10 +264,10 @@ class Party:
 async def party(keeper: Agora, clients: int, chats_per_second: float, lines_per_second: float) -> AsyncIterator[Party]:
     """Let everybody in: some in a live room, the others in their chats, of which a seller has several."""
     scene = await set_up(keeper, clients)
-    begin = await _settled(scene)
+    begin = await begin_at(scene)
     server = attached(keeper.home, 1)
     await asyncio.to_thread(server.__enter__)
-    followers = _followers(server.port, scene, begin, clients)
+    followers = followers_of(server.port, scene, begin, clients)
     following = [asyncio.create_task(each.follow()) for each in followers]
     talk = Talk(scene, keeper.port, chats_per_second, lines_per_second)
     made = Party(keeper, server, scene, begin, talk, followers)
@@ -281,7 +281,8 @@ async def party(keeper: Agora, clients: int, chats_per_second: float, lines_per_
         await asyncio.to_thread(server.__exit__)
 
 
-async def _settled(scene: Scene) -> int:
+async def begin_at(scene: Scene) -> int:
+    """Give the cursor of the last event that was carried over so far."""
     async with open_services(scene.bazaar.settings) as services:
         reads = services.database.system_reads()
         try:
@@ -291,7 +292,8 @@ async def _settled(scene: Scene) -> int:
     return int(row["sequence"])
 
 
-def _followers(port: int, scene: Scene, begin: int, clients: int) -> list[Follower]:
+def followers_of(port: int, scene: Scene, begin: int, clients: int) -> list[Follower]:
+    """Make clients that follow chats and a room from a cursor on."""
     after = {"after": str(begin)}
     people = [*dict.fromkeys(pair.seller for pair in scene.pairs), *(pair.buyer for pair in scene.pairs)]
     people = people[: clients - int(clients * ROOM)]

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import orjson
+from redis import Redis as SyncRedis
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import ResponseError
 
@@ -53,6 +54,16 @@ def connect(url: str) -> Redis:
     cluster = RedisCluster.from_url(single, socket_connect_timeout=5, socket_timeout=10, health_check_interval=30)
     # It takes the same commands, and has no class in common with the other.
     return cast("Redis", cluster)
+
+
+def empty_namespace(url: str, namespace: str) -> None:
+    """Throw away everything that an installation keeps in Redis, all of which it makes again.
+
+    Raises: RedisError.
+    """
+    with SyncRedis.from_url(url, socket_connect_timeout=5, socket_timeout=60) as client:
+        for key in client.scan_iter(match=f"{{{namespace}}}:*", count=1000):
+            client.unlink(key)
 
 
 class Published(NamedTuple):
@@ -226,6 +237,16 @@ class RedisBus:
         """Give the names of the workers that live."""
         found = self.redis.scan_iter(match=f"{self._keys}:worker:*", count=1000)
         return sorted([self._prefix(key) async for key in found])
+
+    async def tell(self, member: str, figures: bytes, seconds: int) -> None:
+        """Leave a process's figures where the others find them, for so many seconds."""
+        await self.redis.set(f"{self._keys}:figures:{member}", figures, ex=seconds)
+
+    async def told(self, most: int) -> list[bytes | str]:
+        """Give what the processes have told of themselves, of so many at most."""
+        found = self.redis.scan_iter(match=f"{self._keys}:figures:*", count=1000)
+        keys = [key async for key in found][:most]
+        return [each for each in await self.redis.mget(keys) if each is not None] if keys else []
 
     async def _backlog(self, key: Any, group: Any, last: int) -> Backlog:
         delivered, pending = _sequence(group["last-delivered-id"]), group["pending"]

@@ -10,20 +10,25 @@ import asyncpg
 import orjson
 from sqlalchemy import Executable, Uuid, bindparam, event, inspect, select
 from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import InvalidatePoolError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import ORMExecuteState, Session, with_loader_criteria
 
 from data.bounding import BOUND, bounded
 from data.direct import TENANT, begin
 from data.kernel import PORTS, unstorable
-from data.snapshots import Snapshots
+from data.observed import fetch, traced, watch_engine
+from data.outages import CUT, DATABASE, is_outage, reaching_the_database
+from data.snapshots import BEGIN, Snapshots
 from data.statements import Row, Statement, dynamic, of_tenant
-from domain.kernel import Aggregate
+from domain.kernel import Aggregate, Unavailable
 
 T = TypeVar("T")
 APP_ROLE = "agora_app"
 SYSTEM_ROLE = "agora_system"
 CHANGED = "changed_aggregates"
+PERSON_KEYS = "person_keys"
+_ENTER = "BEGIN; SELECT WHERE platform.enter($1, $2, $3)"
 READ_POOL = 8
 WRITE_POOL = 16
 
@@ -111,6 +116,12 @@ def _plain(value: Any) -> str:
     raise TypeError
 
 
+def _refuse_ended(connection: Any, _record: Any, _proxy: Any) -> None:
+    # After the server has been away every waiting connection is dead; the pool then makes new ones.
+    if connection.driver_connection.is_closed():
+        raise InvalidatePoolError
+
+
 class Reads:
     """The reads of one operation: a read-only snapshot in one tenant, opened by the first statement.
 
@@ -145,17 +156,26 @@ class Reads:
         return await self.text(text, *arguments)
 
     async def text(self, statement: str, *arguments: Any) -> list[Any]:
-        """Run a constant select that is written as SQL, with PostgreSQL's own numbered parameters; `= :tenant` is the operation's."""
+        """Run a constant select that is written as SQL, with PostgreSQL's own numbered parameters; `= :tenant` is the operation's.
+
+        Raises: Unavailable when the server cannot be reached.
+        """
         statement, arguments = of_tenant(statement, arguments, self._bound_tenant)  # type: ignore[assignment]
         async with self._lock:
             connection = self._connection or await self._open()
             self.statements += 1
             try:
-                rows: list[Any] = await connection.fetch(statement, *arguments)
-            except asyncpg.PostgresError as error:
+                rows = await fetch(connection, statement, arguments)
+            except (asyncpg.PostgresError, *CUT) as error:
+                away = is_outage(error)
+                if away:
+                    # The driver notices a moment later than the server says so.
+                    connection.terminate()
                 # A failed statement spoils its transaction; what is read after it must not fail for that.
                 await self._end()
-                if refusal := unstorable(error.sqlstate):
+                if away:
+                    raise Unavailable(part=DATABASE) from error
+                if refusal := unstorable(getattr(error, "sqlstate", None)):
                     raise refusal from error
                 raise
             return rows
@@ -200,7 +220,8 @@ class Reads:
     async def _open(self) -> asyncpg.Connection:
         if self._ended:
             raise RuntimeError("the operation has ended")
-        connection = self._connection = await self._snapshots.begin(self._scope())
+        with traced(BEGIN), reaching_the_database():
+            connection = self._connection = await self._snapshots.begin(self._scope())
         return connection
 
     def _scope(self) -> str:
@@ -213,9 +234,16 @@ class Database:
     """The two ways to PostgreSQL: raw asyncpg for reads, SQLAlchemy sessions for changes."""
 
     def __init__(
-        self, url: str, *, read_pool: int = READ_POOL, write_pool: int = WRITE_POOL, linger_seconds: float | None = None
+        self,
+        url: str,
+        *,
+        read_pool: int = READ_POOL,
+        write_pool: int = WRITE_POOL,
+        linger_seconds: float | None = None,
+        person_keys: Any = None,
     ) -> None:
         self.url = url
+        self.person_keys = person_keys
         self._linger_seconds = linger_seconds
         self._read_pool_size = read_pool
         self._snapshots: Snapshots | None = None
@@ -227,7 +255,14 @@ class Database:
             json_deserializer=orjson.loads,
             connect_args={"record_class": Row, "statement_cache_size": 512},
         )
-        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False, sync_session_class=RecordingSession)
+        event.listen(self.engine.sync_engine, "checkout", _refuse_ended)
+        watch_engine(self.engine)
+        self.sessions = async_sessionmaker(
+            self.engine,
+            expire_on_commit=False,
+            sync_session_class=RecordingSession,
+            info={PERSON_KEYS: person_keys} if person_keys else None,
+        )
 
     async def __aenter__(self) -> Self:
         self._snapshots = await Snapshots(self._connect, self._read_pool_size, self._linger_seconds).__aenter__()
@@ -273,7 +308,8 @@ async def enter(session: AsyncSession, tenant_id: UUID | None, settings: Mapping
     user, correlation = (_literal(settings.get(name, "")) for name in ("user_id", "correlation_id"))
     # What was selected is not to be had of a simple query, only how many rows it was.
     bound = f"SET LOCAL ROLE {role};SELECT WHERE platform.enter({tenant}, {user}, {correlation})"
-    return await begin(session, bound) == "SELECT 1"
+    with traced(_ENTER):
+        return await begin(session, bound) == "SELECT 1"
 
 
 def _literal(text: str) -> str:

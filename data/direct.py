@@ -6,6 +6,8 @@ import asyncpg
 from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.observed import fetch
+from data.outages import reaching_the_database
 from data.statements import Statement, of_tenant
 
 DRIVER = "driver_connection"
@@ -22,6 +24,10 @@ class Origin(Exception):
         super().__init__(f"{type(cause).__name__}: {cause}")
         self.sqlstate = getattr(cause, "sqlstate", None)
         self.__cause__ = cause
+
+
+class NotBegun(DBAPIError):
+    """The connection was lost before anything was done on it."""
 
 
 class Begun:
@@ -42,9 +48,10 @@ class Begun:
 async def begin(session: AsyncSession, scope: str) -> str:
     """Begin a session's transaction and run `scope` in it, statements of SQL, in one round trip; gives the last one's tag.
 
-    Raises: DBAPIError.
+    Raises: NotBegun when the connection was lost; Unavailable when there is none to be had; DBAPIError.
     """
-    raw = await (await session.connection()).get_raw_connection()
+    with reaching_the_database():
+        raw = await (await session.connection()).get_raw_connection()
     driver: asyncpg.Connection = raw.driver_connection
     # SQLAlchemy would send a BEGIN of its own with the first statement; it is told that this has been done.
     raw.dbapi_connection._transaction = Begun(driver)  # type: ignore[union-attr]  # noqa: SLF001 — there is no other way to say it.
@@ -52,7 +59,10 @@ async def begin(session: AsyncSession, scope: str) -> str:
     try:
         tag: str = await driver.execute(f"BEGIN;{scope}")
     except _FAILURES as error:
-        raise await _translated(session, driver, scope, error) from error
+        told = await _translated(session, driver, scope, error)
+        if told.connection_invalidated:
+            raise NotBegun(scope, None, Origin(error), connection_invalidated=True) from error
+        raise told from error
     return tag
 
 
@@ -70,7 +80,7 @@ async def direct(session: AsyncSession, statement: str, *arguments: Any) -> list
         # Whoever counts or logs the statements of an engine hears of these too.
         hears(None, None, statement, arguments, None, False)
     try:
-        rows: list[Any] = await driver.fetch(statement, *arguments)
+        rows = await fetch(driver, statement, arguments)
     except _FAILURES as error:
         raise await _translated(session, driver, statement, error) from error
     return rows

@@ -21,12 +21,16 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from data.database import PERSON_KEYS
 from data.direct import direct
 from data.kernel import TENANT_OWNED, json_column, metadata, refuses, timestamp
+from data.sealing import PersonKeys, opened
 from data.writes import later
+from domain import tracing
 from domain.codec import from_json, to_json
-from domain.kernel import EVENTS, Aggregate, ConcurrentModification, EventSourced, Recorded, Work, uuid7
+from domain.kernel import EVENTS, Aggregate, ConcurrentModification, Event, EventSourced, Recorded, Work, uuid7
 from domain.topics import topics_of
+from domain.tracing import TRACEPARENT
 
 A = TypeVar("A", bound=EventSourced)
 _TRACKED = "event_sourced"
@@ -94,7 +98,9 @@ def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: Work) -
 
     What was changed by somebody else meanwhile is refused then, as ConcurrentModification.
     """
-    rows = [_row(aggregate, recorded, work) for aggregate in aggregates for recorded in aggregate.release_events()]
+    rows = [
+        _row(session, aggregate, recorded, work) for aggregate in aggregates for recorded in aggregate.release_events()
+    ]
     if rows:
         # Row-level security keeps the violated key to itself; of one aggregate's events it is known all the same.
         subjects = {(row["aggregate_type"], str(row["aggregate_id"])) for row in rows}
@@ -104,7 +110,7 @@ def append(session: AsyncSession, aggregates: Iterable[Aggregate], work: Work) -
     return Counter(row["aggregate_id"] for row in rows)
 
 
-def _row(aggregate: Aggregate, recorded: Recorded, work: Work) -> dict[str, Any]:
+def _row(session: AsyncSession, aggregate: Aggregate, recorded: Recorded, work: Work) -> dict[str, Any]:
     name, data = recorded.event.name, to_json(recorded.event)
     return {
         "event_id": uuid7(),
@@ -113,17 +119,31 @@ def _row(aggregate: Aggregate, recorded: Recorded, work: Work) -> dict[str, Any]
         "aggregate_type": type(aggregate).__name__,
         "version": recorded.version,
         "name": name,
-        "data": data,
+        "data": _sealed(session, recorded.event, aggregate, data),
         "metadata": event_metadata(work),
         "occurred_at": work.now,
         "topics": topics_of(name, aggregate.id, data) or None,
     }
 
 
+def _sealed(session: AsyncSession, said: Event | EventSourced, aggregate: Aggregate, data: Any) -> Any:
+    """Seal what is personal of an event or a snapshot; where the process holds no keys it stays as it is."""
+    keys: PersonKeys | None = session.info.get(PERSON_KEYS)
+    if not said.personal or keys is None:
+        return data
+    person = data.get(said.person) or aggregate.id
+    return keys.seal(session, (aggregate.tenant_id, UUID(str(person))), data, said.personal)
+
+
 def event_metadata(work: Work) -> dict[str, str | None]:
-    """Say on whose behalf and in which request an event came to be."""
-    user = work.actor.user_id
-    return {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+    """Say on whose behalf and in which request an event came to be, with which API key, and who acted as that person."""
+    user, key, impersonator = work.actor.user_id, work.actor.api_key_id, work.actor.impersonator_id
+    by_key = {"api_key_id": str(key)} if key else {}
+    by_another = {"impersonator_id": str(impersonator)} if impersonator else {}
+    said = {"user_id": str(user) if user else None, "correlation_id": work.correlation_id}
+    parent = tracing.traceparent()
+    traced = {TRACEPARENT: parent} if parent is not None else {}
+    return {**said, **by_key, **by_another, **traced}
 
 
 Follower = Callable[[AsyncSession], None]
@@ -153,10 +173,11 @@ class EventStore:
             if known.id == blank.id and isinstance(known, type(blank)):
                 return known
         rows = await direct(self._session, _LOAD, blank.id)
-        kept = next((row["data"] for row in rows if row["name"] is None), None)
+        said = [*zip(rows, await opened(self._session, [row["data"] for row in rows]), strict=True)]
+        kept = next((data for row, data in said if row["name"] is None), None)
         aggregate = blank if kept is None else from_json(kept, type(blank))
         aggregate.replay(
-            Recorded(from_json(row["data"], EVENTS[row["name"]]), row["version"]) for row in rows if row["name"]
+            Recorded(from_json(data, EVENTS[row["name"]]), row["version"]) for row, data in said if row["name"]
         )
         if not aggregate.version:
             return None
@@ -175,6 +196,7 @@ class EventStore:
             project(self._session)
 
     def _keep_snapshot(self, aggregate: EventSourced) -> None:
-        kept = orjson.dumps(to_json(aggregate), default=str).decode()
+        state = _sealed(self._session, aggregate, aggregate, to_json(aggregate))
+        kept = orjson.dumps(state, default=str).decode()
         kind = type(aggregate).__name__
         later(self._session, _KEEP, aggregate.id, aggregate.tenant_id, kind, aggregate.version, kept)

@@ -1,7 +1,7 @@
 """Effects exactly once: an event is marked as handled in the transaction of what its handler did."""
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any
@@ -14,6 +14,7 @@ from data.bus import decode
 from data.dead_letters import Failure, Retries
 from data.direct import direct
 from data.kernel import TENANT_OWNED, metadata, timestamp
+from data.sealing import opened
 from data.transactions import SqlTransactions
 from domain.kernel import SYSTEM, Envelope, Principal, Work, uuid7
 
@@ -94,7 +95,7 @@ class Deliveries:
             found = (await session.execute(_CLAIM, slot)).one()
             if not found.claimed:
                 return Outcome.BEHIND if found.behind else Outcome.KNOWN
-            await self._transactions.perform(session, subscriber.handler, envelope, work)
+            await self._transactions.perform(session, subscriber.handler, await _readable(session, envelope), work)
             return Outcome.HANDLED
 
         work = self._work([envelope])
@@ -114,7 +115,7 @@ class Deliveries:
         async def steps(session: AsyncSession, _writable: bool) -> Outcome:
             claimed = await mark(session, subscriber.key, envelope.event_id, envelope.tenant_id)
             if claimed:
-                await self._transactions.perform(session, subscriber.handler, envelope, work)
+                await self._transactions.perform(session, subscriber.handler, await _readable(session, envelope), work)
             await Retries(session).settle([failure])
             return Outcome.HANDLED if claimed else Outcome.KNOWN
 
@@ -128,7 +129,9 @@ class Deliveries:
         envelopes = [decode(raw) for raw in raws]
 
         async def steps(session: AsyncSession, _writable: bool) -> None:
-            await self._transactions.perform(session, subscriber.handler, envelopes, work)
+            said = await opened(session, [each.data for each in envelopes])
+            read = [replace(each, data=data) for each, data in zip(envelopes, said, strict=True)]
+            await self._transactions.perform(session, subscriber.handler, read, work)
             await Retries(session).settle(settled)
 
         work = self._work(envelopes)
@@ -144,6 +147,11 @@ class Deliveries:
             now=self._now(),
             correlation_id=first.correlation_id if len(correlations) == 1 else str(uuid7()),
         )
+
+
+async def _readable(session: AsyncSession, envelope: Envelope) -> Envelope:
+    (said,) = await opened(session, [envelope.data])
+    return replace(envelope, data=said)
 
 
 def _on_behalf_of(user_id: UUID | None, tenant_id: UUID) -> Principal:

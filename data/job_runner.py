@@ -19,8 +19,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from data.database import SYSTEM_ROLE, asyncpg_url
 from data.inbox import mark
 from data.transactions import SqlTransactions
+from domain import tracing
 from domain.jobs import Job
 from domain.kernel import SYSTEM, Principal, Work
+from domain.tracing import TRACEPARENT
 
 log = structlog.get_logger(__name__)
 
@@ -107,6 +109,7 @@ class JobRunner:
                 roles=SYSTEM.roles,
                 permissions=SYSTEM.permissions,
             )
+            origin = payload.pop(TRACEPARENT, None)
             work = Work(tenant_id=tenant, actor=actor, now=self._now(), correlation_id=correlation_id)
             job_id = UUID(int=context.job.id or 0)
 
@@ -115,8 +118,12 @@ class JobRunner:
                 if await mark(session, f"job {job.name}", job_id, tenant):
                     await self._transactions.perform(session, job.handler, payload, work)
 
-            with structlog.contextvars.bound_contextvars(
-                correlation_id=correlation_id, tenant_id=tenant_id, job=job.name
+            told = {"messaging.operation.type": "process", "agora.tenant.id": tenant_id}
+            with (
+                tracing.followed_from(f"job {job.name}", [origin], told),
+                structlog.contextvars.bound_contextvars(
+                    correlation_id=correlation_id, tenant_id=tenant_id, job=job.name
+                ),
             ):
                 await self._transactions.transaction(steps, work)
 
@@ -132,7 +139,7 @@ class JobRunner:
 
 def _scheduled(name: str, chore: Callable[[], Awaitable[None]]) -> Callable[..., Awaitable[None]]:
     async def run(timestamp: int) -> None:  # noqa: ARG001 — procrastinate says for which minute it runs.
-        with structlog.contextvars.bound_contextvars(job=name):
+        with tracing.followed_from(f"job {name}", [], {}), structlog.contextvars.bound_contextvars(job=name):
             await chore()
 
     return run

@@ -12,7 +12,9 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.kernel import implements
+from domain import tracing
 from domain.jobs import JobQueue
+from domain.tracing import TRACEPARENT
 
 _DEFER = text("SELECT jobs.defer(:name, CAST(:payload AS jsonb), :due, :key)")
 _CANCEL = text("SELECT jobs.cancel(:name, :key)")
@@ -26,7 +28,8 @@ class SqlJobQueue:
     async def defer(
         self, name: str, payload: Mapping[str, Any], *, at: datetime | None = None, key: str | None = None
     ) -> None:
-        arguments = {"name": name, "payload": orjson.dumps(payload).decode(), "due": at, "key": key}
+        told = {TRACEPARENT: parent} if (parent := tracing.traceparent()) is not None else {}
+        arguments = {"name": name, "payload": orjson.dumps({**payload, **told}).decode(), "due": at, "key": key}
         await self._session.execute(_DEFER, arguments)
 
     async def cancel(self, name: str, key: str) -> bool:

@@ -48,7 +48,8 @@ class Argon2Hasher:
 
     async def verify(self, password_hash: str | None, password: str) -> bool:
         fits = await self._aside(self._fits, password_hash or self._decoy, password)
-        return fits and password_hash is not None
+        # Accounts that came by a provider have an empty hash, and the decoy is no password of theirs.
+        return fits and bool(password_hash)
 
     def is_outdated(self, password_hash: str) -> bool:
         return self._argon2.check_needs_rehash(password_hash)

@@ -25,6 +25,7 @@ from domain.paging import Page, PageRequest
 from domain.platform import AuditFilter, DeadLetter, DeadLetters, PlatformReads, Projections
 
 _user_id = event_log.c.metadata["user_id"].astext
+_api_key_id = event_log.c.metadata["api_key_id"].astext
 _correlation_id = event_log.c.metadata["correlation_id"].astext
 _entry = select(
     event_log.c.event_id.label("id"),
@@ -35,6 +36,7 @@ _entry = select(
     event_log.c.version,
     event_log.c.data,
     cast(_user_id, PG_UUID).label("user_id"),
+    cast(_api_key_id, PG_UUID).label("api_key_id"),
     _correlation_id.label("correlation_id"),
     event_log.c.occurred_at,
 )
@@ -54,6 +56,7 @@ _ENTRIES = Listing(
     [event_log.c.sequence.desc()],
     **equals(event_log.c.name, event_log.c.aggregate_id),
     user_id=_user_id == bindparam("user_id"),
+    api_key_id=_api_key_id == bindparam("api_key_id"),
     correlation_id=_correlation_id == bindparam("correlation_id"),
     context=func.split_part(event_log.c.name, ".", 1) == bindparam("context"),
     since=event_log.c.occurred_at >= bindparam("since"),
@@ -79,8 +82,8 @@ class SqlPlatformReads:
         self._reads = reads
 
     async def audit_log(self, wanted: AuditFilter, page: PageRequest) -> Page[Any]:
-        wanted_by = str(wanted.user_id) if wanted.user_id else None
-        return await _ENTRIES.page(self._reads, page, **(vars(wanted) | {"user_id": wanted_by}))
+        by = {name: str(value) if (value := getattr(wanted, name)) else None for name in ("user_id", "api_key_id")}
+        return await _ENTRIES.page(self._reads, page, **(vars(wanted) | by))
 
     async def event_stream(self, aggregate_id: UUID, from_version: int, page: PageRequest) -> Page[Any]:
         return await _STREAM.page(self._reads, page, aggregate_id=aggregate_id, from_version=from_version)

@@ -9,10 +9,10 @@ The order of transaction ids would not do: a transaction that began first may we
 """
 
 import asyncio
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 
@@ -67,10 +67,11 @@ FAILURES = (OSError, RedisError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 @dataclass(frozen=True)
 class Progress:
-    """What one round published: how many events of which prefixes, and how old the newest of them was."""
+    """What one round published: how many events of which names, and how old the newest of them was."""
 
     events: int
     lag_seconds: float
+    names: Mapping[str, int] = field(default_factory=dict)
 
 
 def _unobserved(_progress: Progress) -> None:
@@ -166,7 +167,7 @@ class Relay:
                 return True
             await self._move(connection, reached)
             age = datetime.now(UTC) - rows[-1]["occurred_at"]
-            self._observe(Progress(len(rows), max(age.total_seconds(), 0)))
+            self._observe(Progress(len(rows), max(age.total_seconds(), 0), Counter(each.name for each in events)))
         moved, self._settled = safe > self._settled, max(safe, self._settled)
         return moved or bool(self._horizons)
 

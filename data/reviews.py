@@ -38,6 +38,7 @@ from data.kernel import (
     timestamp,
 )
 from data.paging import Listing, equals
+from data.personal import Category, blanked, erased, neutral
 from data.statements import Statement
 from domain.kernel import AlreadyExists
 from domain.paging import Page, PageRequest
@@ -114,6 +115,16 @@ wishlist_item = tenant_table(
     timestamp("added_at"),
     UniqueConstraint("tenant_id", "user_id", "product_id"),
 )
+
+blanked(
+    review,
+    "author_id = $1",
+    {"author_id": (Category.IDENTITY, "gen_random_uuid()")},
+    reason="others rely on what was said about goods; nothing says any more who said it",
+)
+erased(vote, "voter_id = $1", kind=Category.BEHAVIOUR)
+erased(wishlist_item, notes=Category.WORDS, product_id=Category.BEHAVIOUR)
+neutral(review, "title", "content")
 
 map_aggregate(Review, review)
 map_aggregate(ProductRating, product_rating)

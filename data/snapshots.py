@@ -13,9 +13,11 @@ from typing import Self
 
 import asyncpg
 
+from data.outages import CUT, is_outage
+
 LINGER_SECONDS = 0.05
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-LOST = (OSError, asyncpg.PostgresError, asyncpg.InterfaceError)
+LOST = (asyncpg.PostgresError, *CUT)
 
 
 class Snapshots:
@@ -26,7 +28,7 @@ class Snapshots:
     ) -> None:
         self._connect = connect
         self._linger_seconds = LINGER_SECONDS if linger_seconds is None else linger_seconds
-        self._free = size
+        self.size = self._free = size
         self._idle: list[tuple[asyncpg.Connection, float | None]] = []
         self._waiting: deque[asyncio.Future[None]] = deque()
         self._sweep: asyncio.TimerHandle | None = None
@@ -54,18 +56,38 @@ class Snapshots:
         """How many connections wait for somebody."""
         return len(self._idle)
 
+    @property
+    def in_use(self) -> int:
+        """How many connections somebody holds."""
+        return self.size - self._free - len(self._idle)
+
+    @property
+    def waiting(self) -> int:
+        """How many wait for a connection."""
+        return sum(not each.done() for each in self._waiting)
+
     async def begin(self, scope: str) -> asyncpg.Connection:
         """Give a connection with a fresh snapshot, and `scope`, statements of SQL, done in it.
 
+        Connections that the server has ended since they were last used are replaced.
         Raises: asyncpg.PostgresError, OSError.
         """
-        connection, lingers = await self._take()
-        try:
-            await connection.execute(f"COMMIT;{BEGIN};{scope}" if lingers else f"{BEGIN};{scope}")
-        except BaseException:
-            await self.give_back(connection)
-            raise
-        return connection
+        while True:
+            connection, lingers, kept = await self._take()
+            try:
+                await connection.execute(f"COMMIT;{BEGIN};{scope}" if lingers else f"{BEGIN};{scope}")
+            except LOST as error:
+                if is_outage(error):
+                    # The driver notices a moment later than the server says so.
+                    connection.terminate()
+                await self.give_back(connection)
+                if not (kept and is_outage(error)):
+                    raise
+            except BaseException:
+                await self.give_back(connection)
+                raise
+            else:
+                return connection
 
     async def give_back(self, connection: asyncpg.Connection) -> None:
         """Take back a connection whose snapshot is over, in whatever state."""
@@ -78,15 +100,16 @@ class Snapshots:
             if self._sweep is None:
                 self._sweep = asyncio.get_running_loop().call_later(self._linger_seconds, self._end_lingering)
 
-    async def _take(self) -> tuple[asyncpg.Connection, bool]:
+    async def _take(self) -> tuple[asyncpg.Connection, bool, bool]:
+        """Give a connection, whether a snapshot lingers on it, and whether it was used before."""
         while True:
             while self._idle:
                 connection, since = self._idle.pop()
                 if not connection.is_closed():
-                    return connection, since is not None
+                    return connection, since is not None, True
                 self._free += 1
             if self._free:
-                return await self._another(), False
+                return await self._another(), False, False
             turn = asyncio.get_running_loop().create_future()
             self._waiting.append(turn)
             try:

@@ -31,6 +31,7 @@ from data.database import Reads
 from data.direct import TENANT, selected
 from data.kernel import Choice, implements, map_aggregate, refuses, tenant_table, timestamp
 from data.paging import Listing, equals
+from data.personal import Category, kept, neutral
 from data.statements import Statement
 from domain.kernel import AlreadyExists
 from domain.paging import Page, PageRequest
@@ -99,6 +100,16 @@ age_verification = tenant_table(
     Index("ix_age_verification_user_id", "tenant_id", "user_id"),
     Index("ix_age_verification_order_id", "tenant_id", "order_id"),
 )
+
+kept(
+    age_verification,
+    "user_id = $1 OR verified_by = $1",
+    reason="that ages were verified is evidence for the regulator",
+    years=3,
+    passed=Category.IDENTITY,
+    minimum_age=Category.IDENTITY,
+)
+neutral(holiday, "name")
 
 map_aggregate(OwnTaxRate, tax_rate)
 map_aggregate(Holiday, holiday)

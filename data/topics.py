@@ -1,6 +1,7 @@
 """The durable topics in PostgreSQL: an index on the event log by the names that events are followed under."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
@@ -8,6 +9,8 @@ from sqlalchemy import BigInteger, Column, Index, Table, Text, Uuid
 
 from data.database import Database, Reads
 from data.kernel import TENANT_OWNED, metadata
+from data.sealing import PersonKeys
+from domain.kernel import SEALED, unopened
 from domain.topics import TopicEvent
 
 topic_entry = Table(
@@ -52,10 +55,25 @@ class SqlTopicLog:
         self, tenant_id: UUID, topics: Sequence[str], after: int, until: int, limit: int
     ) -> list[TopicEvent]:
         reads = self._database.reads(tenant_id)
-        return [_event(row) for row in await _read(reads, _ENTRIES, tenant_id, list(topics), after, until, limit)]
+        found = await _read(reads, _ENTRIES, tenant_id, list(topics), after, until, limit)
+        return await self.readable([_event(row) for row in found])
 
     async def between(self, after: int, until: int, limit: int) -> list[TopicEvent]:
-        return [_event(row) for row in await _read(self._database.system_reads(), _BETWEEN, after, until, limit)]
+        found = await _read(self._database.system_reads(), _BETWEEN, after, until, limit)
+        return await self.readable([_event(row) for row in found])
+
+    async def readable(self, events: Sequence[TopicEvent]) -> list[TopicEvent]:
+        keys: PersonKeys | None = self._database.person_keys
+        if not any(SEALED in each.data for each in events):
+            return [*events]
+        if keys is None:
+            said = [unopened(each.data) for each in events]
+        else:
+            said = await keys.open(self._select, [each.data for each in events])
+        return [replace(each, data=data) for each, data in zip(events, said, strict=True)]
+
+    async def _select(self, statement: str, *arguments: Any) -> list[Any]:
+        return await _read(self._database.system_reads(), statement, *arguments)
 
 
 async def _read(reads: Reads, statement: str, *arguments: Any) -> list[Any]:

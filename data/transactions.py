@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from functools import cache
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, TypeVar, cast, get_type_hints
@@ -12,17 +13,33 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm.exc import StaleDataError
 
 from data.database import CHANGED, Database, enter
-from data.direct import violated
+from data.direct import NotBegun, violated
 from data.event_log import EventStore
 from data.idempotency import Claim
 from data.kernel import PORTS, REFUSALS, unstorable
+from data.outages import DATABASE, is_outage
 from data.saving import save_changed
 from data.writes import send
-from domain.kernel import ConcurrentModification, TenantReadOnly, Work
+from domain import tracing
+from domain.kernel import ConcurrentModification, DomainError, TenantReadOnly, Unavailable, Work
 
 C = TypeVar("C")
 R = TypeVar("R")
 P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Commanded:
+    """A command that was run, for those who count: by what handles it, and done, refused or failed."""
+
+    handler: str
+    outcome: str
+
+
+def _unobserved(_command: Commanded) -> None:
+    """Nobody counts."""
+
+
 Steps = Callable[[AsyncSession, bool], Awaitable[R]]
 ATTEMPTS = 4
 PAUSE_SECONDS = 0.02
@@ -33,8 +50,15 @@ _TRANSIENT = frozenset({"40001", "40P01"})
 class SqlTransactions:
     """Runs handlers on PostgreSQL; implements the domain's `Transactions`."""
 
-    def __init__(self, database: Database, services: dict[type, Any] | None = None) -> None:
+    def __init__(
+        self,
+        database: Database,
+        services: dict[type, Any] | None = None,
+        *,
+        observe: Callable[[Commanded], None] = _unobserved,
+    ) -> None:
         self._database = database
+        self._observe = observe
         self._services = services or {}
 
     def offer(self, services: dict[type, Any]) -> None:
@@ -67,15 +91,25 @@ class SqlTransactions:
                 claim.store(answer)
             return answer
 
+        name = _shape(handler)[0]
         try:
-            return cast("R", await self.transaction(steps, work))
-        except StaleDataError as error:
-            raise ConcurrentModification(kind=_subject(handler), id=_id_of(command)) from error
-        except IntegrityError as error:
-            raise _refusal(error) from error
+            with tracing.span(f"transact {name.rpartition('.')[2]}", {"code.function.name": name}):
+                result = cast("R", await self.transaction(steps, work))
+        except Exception as error:
+            problem = _translated(error, handler, command)
+            self._observe(Commanded(name, "refused" if isinstance(problem, DomainError) else "failed"))
+            if problem is error:
+                raise
+            raise problem from error
+        self._observe(Commanded(name, "done"))
+        return result
 
     async def transaction(self, steps: Steps[R], work: Work) -> R:
-        """Run steps `(session, may the tenant be changed)` in one transaction of the work's tenant; again after a deadlock."""
+        """Run steps `(session, may the tenant be changed)` in one transaction of the work's tenant; again after a deadlock.
+
+        Raises: Unavailable when the server cannot be reached, or is lost on the way: then nobody knows whether it has
+            committed, and asking again under the same idempotency key tells.
+        """
         settings = {"user_id": str(work.actor.user_id or ""), "correlation_id": work.correlation_id}
         for attempt in range(1, ATTEMPTS + 1):
             try:
@@ -85,9 +119,8 @@ class SqlTransactions:
                     await send(session)
                     return result
             except DBAPIError as error:
-                sqlstate = getattr(error.orig, "sqlstate", None)
-                if attempt == ATTEMPTS or sqlstate not in _TRANSIENT:
-                    if refusal := unstorable(sqlstate):
+                if attempt == ATTEMPTS or not _may_be_repeated(error):
+                    if refusal := _told_of(error):
                         raise refusal from error
                     raise
             # Those who have just collided should not come back in step.
@@ -125,6 +158,24 @@ def _shape(handler: Callable[..., Any]) -> tuple[str, tuple[tuple[str, type], ..
         tuple((name, hints[name]) for name in injected),
         hints.get("return"),
     )
+
+
+def _may_be_repeated(error: DBAPIError) -> bool:
+    # What has not begun, on a connection that died while nobody used it, can be begun on another.
+    return isinstance(error, NotBegun) or getattr(error.orig, "sqlstate", None) in _TRANSIENT
+
+
+def _told_of(error: DBAPIError) -> DomainError | None:
+    if is_outage(error):
+        return Unavailable(part=DATABASE)
+    return unstorable(getattr(error.orig, "sqlstate", None))
+
+
+def _translated(error: Exception, handler: Callable[..., Any], command: Any) -> Exception:
+    """Give the refusal that a failure of the database stands for, or the failure itself."""
+    if isinstance(error, StaleDataError):
+        return ConcurrentModification(kind=_subject(handler), id=_id_of(command))
+    return _refusal(error) if isinstance(error, IntegrityError) else error
 
 
 def _refusal(error: IntegrityError) -> Exception:

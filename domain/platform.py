@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Protocol
 from uuid import UUID
 
-from domain.kernel import EVENTS, InvalidInput, NotFound, Work
+from domain.kernel import EVENTS, InvalidInput, NotFound, Work, unopened
 from domain.paging import Page, PageRequest
 
 
@@ -18,6 +18,7 @@ class AuditFilter:
     name: str | None = None
     aggregate_id: UUID | None = None
     user_id: UUID | None = None
+    api_key_id: UUID | None = None
     correlation_id: str | None = None
     since: datetime | None = None
     until: datetime | None = None
@@ -26,7 +27,7 @@ class AuditFilter:
 def audited(name: str, data: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give what the audit trail shows of an event's data."""
     private = EVENTS[name].private if name in EVENTS else frozenset()
-    return {key: value for key, value in data.items() if key not in private} if private else data
+    return {key: value for key, value in unopened(data).items() if key not in private}
 
 
 class PlatformReads(Protocol):

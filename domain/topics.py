@@ -37,7 +37,10 @@ def topics_of(name: str, aggregate_id: UUID, data: Mapping[str, Any]) -> list[st
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicEvent:
-    """Something that happened in one or more topics; a signal has neither a sequence nor an aggregate."""
+    """Something that happened in one or more topics; a signal has neither a sequence nor an aggregate.
+
+    `origin` is the span in which it came to be, where that was traced.
+    """
 
     tenant_id: UUID
     topics: Sequence[str]
@@ -47,6 +50,7 @@ class TopicEvent:
     aggregate_id: UUID | None = None
     occurred_at: datetime | None = None
     user_id: UUID | None = None
+    origin: str | None = None
 
     @property
     def cursor(self) -> str:
@@ -87,6 +91,10 @@ class TopicLog(Protocol):
 
     async def between(self, after: int, until: int, limit: int) -> list[TopicEvent]:
         """Give the first events of all topics of all tenants, for who missed them."""
+        ...
+
+    async def readable(self, events: Sequence[TopicEvent]) -> list[TopicEvent]:
+        """Open what is personal of events that were heard; where its key was destroyed, it reads `[erased]`."""
         ...
 
 

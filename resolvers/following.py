@@ -2,11 +2,13 @@
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from typing import Any, Self
 
+from domain import tracing
 from domain.topics import FellBehind, Presence, TopicEvent, TopicHub, sequence_of
+from domain.tracing import NOTHING
 from resolvers.kernel import Context, Feed
 
 QUEUE_EVENTS = 256
@@ -139,4 +141,11 @@ async def shown(context: Context, feed: Feed, events: list[TopicEvent]) -> list[
         for event in events:
             if feed.allows_at is None or event.name in feed.allows_at:
                 feed.allows(event)
-    return [value for value in await feed.values(context, events) if value is not None]
+    with delivering(events):
+        return [value for value in await feed.values(context, events) if value is not None]
+
+
+def delivering(events: Sequence[TopicEvent]) -> AbstractContextManager[object]:
+    """Trace what is made of events for their subscribers, where they came to be in traces themselves."""
+    origins = [each.origin for each in events if each.origin]
+    return tracing.followed_from(f"deliver {events[0].name}", origins, {}) if origins else NOTHING

@@ -1,9 +1,10 @@
 """The context of one operation: who asks, in which tenant, and the ways to read and to change."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from datetime import UTC, datetime
 from inspect import signature
 from typing import Any, Concatenate, ParamSpec, Protocol, TypeVar, cast, get_type_hints
@@ -11,6 +12,8 @@ from uuid import UUID
 
 from aiodataloader import DataLoader
 
+from domain.auditing import AuditTrail, PrivilegedUse, UseKind, UseOutcome
+from domain.codec import fingerprint
 from domain.kernel import NOBODY, InvalidInput, Principal, Transactions, Work, uuid7
 from domain.topics import TopicEvent, TopicHub
 
@@ -21,6 +24,8 @@ T = TypeVar("T")
 P = ParamSpec("P")
 
 Bulk = Callable[..., Awaitable[Sequence[Any]]]
+MOST_IDS = 20
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 
 
 class OperationReads(Protocol):
@@ -123,6 +128,34 @@ class Context:
             correlation_id=self.correlation_id,
         )
 
+    async def note_use(
+        self, kind: UseKind, operation: str, permission: str, outcome: UseOutcome, code: str | None, arguments: Any
+    ) -> None:
+        """Note in the audit trail what a holder of a permission did, or what somebody tried who does not hold it."""
+        trail: AuditTrail | None = self.services.get(AuditTrail)
+        who, tenant_id = self.principal, self.tenant_id or self.principal.tenant_id
+        if trail is None or who.user_id is None or tenant_id is None:
+            return
+        given = plain(arguments)
+        await trail.note(
+            PrivilegedUse(
+                tenant_id=tenant_id,
+                at=self.now(),
+                kind=kind,
+                operation=operation,
+                permission=permission,
+                outcome=outcome,
+                code=code,
+                actor_id=who.user_id,
+                impersonator_id=who.impersonator_id,
+                session_id=who.session_id,
+                address=self.address,
+                correlation_id=self.correlation_id,
+                ids=dict(ids_in(given)),
+                digest=fingerprint(given).hex(),
+            )
+        )
+
     def require_tenant(self) -> UUID:
         """Give the tenant that the request is about.
 
@@ -135,6 +168,29 @@ class Context:
     def acting_as(self, principal: Principal) -> "Context":
         """Give the same operation in somebody else's name, as when a login succeeds."""
         return replace(self, principal=principal, _loaders={})
+
+
+def plain(value: Any) -> Any:
+    """Give arguments as JSON values, without what was left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {each.name: getattr(value, each.name, None) for each in fields(value)}
+    if isinstance(value, Mapping):
+        return {str(name): plain(each) for name, each in value.items() if type(each).__name__ != "UnsetType"}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(each) for each in value]
+    return value if value is None or isinstance(value, bool | int | float) else str(value)
+
+
+def ids_in(value: Any, path: str = "") -> Iterator[tuple[str, str]]:
+    """Give the ids among arguments, by where they stand; what else was given stays out of the trail."""
+    if isinstance(value, Mapping):
+        for name, each in value.items():
+            yield from ids_in(each, f"{path}.{name}" if path else name)
+    elif isinstance(value, list):
+        for place, each in enumerate(value[:MOST_IDS]):
+            yield from ids_in(each, f"{path}.{place}")
+    elif isinstance(value, str) and _ID.fullmatch(value):
+        yield path, value
 
 
 Values = Callable[["Context", Sequence[TopicEvent]], Awaitable[Sequence[Any]]]

@@ -5,6 +5,7 @@ from uuid import UUID
 
 from domain import platform
 from domain import sagas as processes
+from domain.auditing import AuditReads, UseFilter
 from domain.paging import Page, PageRequest
 from domain.platform import AuditFilter, HealthReads, PlatformReads, SystemHealth
 from domain.sagas import SagaReads, SagaState
@@ -27,6 +28,10 @@ async def sagas(
 
 async def audit_log(context: Context, page: PageRequest, filter: AuditFilter | None = None) -> Page[Any]:  # noqa: A002 — GraphQL's conventional name.
     return await context.read(PlatformReads).audit_log(filter or AuditFilter(), page)
+
+
+async def privileged_actions(context: Context, page: PageRequest, filter: UseFilter | None = None) -> Page[Any]:  # noqa: A002 — GraphQL's conventional name.
+    return await context.read(AuditReads).uses(filter or UseFilter(), page)
 
 
 async def event_stream(context: Context, page: PageRequest, aggregate_id: UUID, from_version: int = 1) -> Page[Any]:

@@ -81,10 +81,14 @@ def enum_of(choices: type[StrEnum]) -> Any:
 def to_domain(value: Any, kind: Any = None) -> Any:
     """Turn an input into the dataclass it was made from; what the caller left out keeps the dataclass's default.
 
-    Raises: InvalidInput for numbers that are none, such as NaN: they compare with nothing.
+    So does a null for what has a default that is none: an input that may be left out may be null in GraphQL.
+
+    Raises: InvalidInput for numbers that are none, such as NaN, which compare with nothing; and for JSON of another kind.
     """
     if isinstance(value, Decimal) and not value.is_finite():
         raise InvalidInput(field="number", reason=f"{value} is not a finite number")
+    if value is not None and not isinstance(value, dict) and _is_mapping(kind):
+        raise InvalidInput(field="json", reason="where an object is asked for, there is another value")
     if isinstance(value, list):
         return tuple(to_domain(each, _element(kind)) for each in value)
     target = _dataclass_in(kind)
@@ -93,17 +97,30 @@ def to_domain(value: Any, kind: Any = None) -> Any:
     hints = get_type_hints(target)
     given = {each.name: getattr(value, each.name) for each in fields(target)}
     return target(
-        **{name: to_domain(each, hints[name]) for name, each in given.items() if each is not strawberry.UNSET}
+        **{name: to_domain(each, hints[name]) for name, each in given.items() if _is_given(each, hints[name])}
     )
 
 
+def _is_given(value: Any, hint: Any) -> bool:
+    return value is not strawberry.UNSET and (
+        value is not None or not {NoneType, Unchanged}.isdisjoint(_candidates(hint))
+    )
+
+
+def _is_mapping(hint: Any) -> bool:
+    return any(get_origin(each) in {dict, Mapping} for each in _candidates(hint))
+
+
+def _candidates(hint: Any) -> tuple[Any, ...]:
+    return get_args(hint) if get_origin(hint) in {Union, UnionType} else (hint,)
+
+
 def _dataclass_in(kind: Any) -> type | None:
-    candidates = get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,)
-    return next((each for each in candidates if isinstance(each, type) and is_dataclass(each)), None)
+    return next((each for each in _candidates(kind) if isinstance(each, type) and is_dataclass(each)), None)
 
 
 def _element(kind: Any) -> Any:
-    for each in get_args(kind) if get_origin(kind) in {Union, UnionType} else (kind,):
+    for each in _candidates(kind):
         if get_args(each):
             return get_args(each)[0]
     return None

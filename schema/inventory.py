@@ -8,7 +8,7 @@ import strawberry
 from domain import inventory as domain
 from resolvers import inventory as resolvers
 from schema.inputs import enum_of
-from schema.kernel import PUBLIC, Node, bulk, command, connection, make_subgraph, permission, query
+from schema.kernel import PUBLIC, Node, bulk, command, connection, depending, make_subgraph, permission, query
 
 READ = permission("inventory.read")
 ADJUST = permission("inventory.adjust")
@@ -146,7 +146,11 @@ class Query:
 @strawberry.type
 class Mutation:
     adjust_stock = command(
-        resolvers.adjust_stock, StockLevel, errors=[domain.InsufficientStock], who=ADJUST, key_required=True
+        resolvers.adjust_stock,
+        StockLevel,
+        errors=[domain.InsufficientStock],
+        who=depending("inventory.adjust"),
+        key_required=True,
     )
     update_stock_thresholds = command(resolvers.update_stock_thresholds, StockLevel, who=ADJUST)
     receive_stock = command(resolvers.receive_stock, StockLevel, who=ADJUST, key_required=True)

@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal as DecimalNumber
 from functools import cache, lru_cache
 from typing import Annotated, Any, TypeVar, Union, get_type_hints
@@ -13,13 +13,16 @@ from strawberry.federation.schema_directives import Cost, ListSize
 from strawberry.schema.config import StrawberryConfig
 from strawberry.types.field import StrawberryField
 
+from domain.auditing import NOTED_QUERIES, UseKind, UseOutcome
 from domain.kernel import (
+    SELF_SCOPE,
     ConcurrentModification,
     DomainError,
     Forbidden,
     IdempotencyKeyReused,
     InvalidInput,
     NotFound,
+    NotWhileImpersonating,
     Principal,
     TenantReadOnly,
     Unauthenticated,
@@ -50,21 +53,50 @@ class Visibility:
     name: str
     check: Callable[[Principal, Any], None]
     per_object: bool = False
+    session_only: bool = False
+    in_person: bool = False
+    permission: str | None = None
 
     def __call__(self, context: Context, parent: Any = None) -> None:
         self.check(context.principal, parent)
+        if self.in_person and context.principal.impersonator_id is not None:
+            raise NotWhileImpersonating
 
 
 def _anybody(_principal: Principal, _parent: Any) -> None:
     """Let everybody pass."""
 
 
-def _logged_in(principal: Principal, _parent: Any) -> None:
-    principal.require_user()
+def _whoever_changes(principal: Principal, _parent: Any) -> None:
+    """Let everybody pass but API keys that are not meant to change what is their user's own."""
+    principal.require_scope()
+
+
+@cache
+def authenticated(scope: str = SELF_SCOPE) -> Visibility:
+    """Show a field to everybody who is logged in; an API key needs a scope for it."""
+
+    def check(principal: Principal, _parent: Any) -> None:
+        principal.require_user()
+        principal.require_scope(scope)
+
+    return Visibility("authenticated", check)
 
 
 PUBLIC = Visibility("public", _anybody)
-AUTHENTICATED = Visibility("authenticated", _logged_in)
+PUBLIC_CHANGE = Visibility("public", _whoever_changes)
+AUTHENTICATED = authenticated()
+
+
+@cache
+def in_session(who: Visibility) -> Visibility:
+    """Let do those whom `who` lets, unless they come with an API key: keys do not govern accounts."""
+
+    def check(principal: Principal, parent: Any) -> None:
+        who.check(principal, parent)
+        principal.require_session()
+
+    return replace(who, check=check, session_only=True)
 
 
 @cache
@@ -75,7 +107,24 @@ def permission(name: str) -> Visibility:
         if not principal.may(name):
             raise Forbidden(permission=name) if principal.is_authenticated else Unauthenticated()
 
-    return Visibility(name, check)
+    return Visibility(name, check, permission=name)
+
+
+@cache
+def depending(name: str) -> Visibility:
+    """Show a field to holders of a permission, be it on conditions of which the handler knows more (`Work.require`)."""
+
+    def check(principal: Principal, _parent: Any) -> None:
+        if not principal.might(name):
+            raise Forbidden(permission=name) if principal.is_authenticated else Unauthenticated()
+
+    return Visibility(name, check, permission=name)
+
+
+@cache
+def in_person(who: Visibility) -> Visibility:
+    """Let the same people pass, and nobody who acts as one of them."""
+    return replace(who, in_person=True)
 
 
 @cache
@@ -85,10 +134,43 @@ def owner_or(name: str, attribute_name: str = "user_id") -> Visibility:
     def check(principal: Principal, parent: Any) -> None:
         if principal.user_id is None:
             raise Unauthenticated
-        if getattr(parent, attribute_name) != principal.user_id and not principal.may(name):
+        if principal.may(name):
+            return
+        if getattr(parent, attribute_name) != principal.user_id:
             raise Forbidden(permission=name)
+        principal.require_scope()
 
     return Visibility(f"owner or {name}", check, per_object=True)
+
+
+def is_noted(kind: UseKind, who: Visibility) -> bool:
+    """Say whether each use of a root field leaves a line in the audit trail: changes with a permission, looks at people."""
+    return who.permission is not None and (kind is UseKind.MUTATION or who.permission in NOTED_QUERIES)
+
+
+def _noted(kind: UseKind, who: Visibility, resolve: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Have a root field's uses noted, whatever becomes of them."""
+    if not is_noted(kind, who):
+        return resolve
+
+    async def noted(root: Any, info: strawberry.Info, **arguments: Any) -> Any:
+        try:
+            answer = await resolve(root, info, **arguments)
+        except DomainError as refusal:
+            await note(info, arguments, UseOutcome.REFUSED, refusal.code)
+            raise
+        except Exception:
+            await note(info, arguments, UseOutcome.FAILED, None)
+            raise
+        refused = answer.value if isinstance(answer, Typed) and isinstance(answer.value, DomainError) else None
+        outcome = UseOutcome.DONE if refused is None else UseOutcome.REFUSED
+        await note(info, arguments, outcome, refused.code if refused else None)
+        return answer
+
+    async def note(info: strawberry.Info, arguments: Any, outcome: UseOutcome, code: str | None) -> None:
+        await info.context.note_use(kind, info.field_name, str(who.permission), outcome, code, arguments)
+
+    return noted
 
 
 def visibility_of(field: StrawberryField) -> Visibility | None:
@@ -167,8 +249,9 @@ def query(
         who(info.context)
         return await expanded(info.context, **arguments)
 
-    _sign(resolve, parameters, returns)
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who, STALE_OK: stale_ok}, **options)
+    noted = _noted(UseKind.QUERY, who, resolve)
+    _sign(noted, parameters, returns)
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who, STALE_OK: stale_ok}, **options)
 
 
 def subscription(function: Callable[..., Any], returns: Any, *, who: Visibility, **options: Any) -> Any:
@@ -213,6 +296,7 @@ def command(
     The command's dataclass becomes the input type; the answer is a union of `returns` and the typed errors, the common
     ones included. What is raised and stands in the union is an answer, everything else an error of the operation.
     """
+    who = PUBLIC_CHANGE if who is PUBLIC else who
     refusals: tuple[type[DomainError], ...] = tuple(dict.fromkeys((*errors, *COMMON_ERRORS)))
     kind = get_type_hints(function)["command"]
     union = result_union(f"{name or kind.__name__}Result", returns, refusals)
@@ -229,8 +313,9 @@ def command(
 
     typename = getattr(getattr(returns, "__strawberry_definition__", None), "name", None)
     key = ("idempotency_key", str, inspect.Parameter.empty) if key_required else ("idempotency_key", str | None, None)
-    _sign(resolve, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    noted = _noted(UseKind.MUTATION, who, resolve)
+    _sign(noted, [("input", argument_of(kind), inspect.Parameter.empty), key], union)
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who}, **options)
 
 
 def action(
@@ -243,6 +328,7 @@ def action(
     **options: Any,
 ) -> Any:
     """Declare a mutation that has plain arguments instead of a command: a resolver `(context, **arguments)`."""
+    who = PUBLIC_CHANGE if who is PUBLIC else who
     refusals: tuple[type[DomainError], ...] = tuple(dict.fromkeys((*errors, *COMMON_ERRORS)))
 
     async def resolve(root: Any, info: strawberry.Info, **arguments: Any) -> Any:  # noqa: ARG001 — see `query`.
@@ -253,8 +339,9 @@ def action(
             # A bare exception would be taken for a failure of the field.
             return Typed(refusal, type(refusal).__name__)
 
-    _sign(resolve, _arguments(function, fixed=1), result_union(result, returns, refusals))
-    return strawberry.federation.field(resolver=resolve, metadata={VISIBILITY: who}, **options)
+    noted = _noted(UseKind.MUTATION, who, resolve)
+    _sign(noted, _arguments(function, fixed=1), result_union(result, returns, refusals))
+    return strawberry.federation.field(resolver=noted, metadata={VISIBILITY: who}, **options)
 
 
 @strawberry.interface(description="A refusal: `code` is for programs, `message` for people.")

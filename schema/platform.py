@@ -5,8 +5,8 @@ from uuid import UUID
 
 import strawberry
 
+from domain import auditing, sagas
 from domain import platform as domain
-from domain import sagas
 from resolvers import platform as resolvers
 from schema.inputs import enum_of
 from schema.kernel import PUBLIC, command, computed, connection, make_subgraph, permission, query
@@ -17,6 +17,8 @@ OPERATE = permission("platform.operate")
 PROCESSES = permission("platform.processes")
 
 enum_of(sagas.SagaState)
+enum_of(auditing.UseKind)
+enum_of(auditing.UseOutcome)
 
 
 @strawberry.type(description="Something that happened, as the log keeps it: the audit trail and the events are one.")
@@ -29,6 +31,7 @@ class AuditEntry:
     version: int = strawberry.field(description="The version that the aggregate reached by it.")
     data = computed(lambda entry, _context: domain.audited(entry.name, entry.data), JSON)
     user_id: UUID | None = strawberry.field(description="Who caused it; null for the system itself.")
+    api_key_id: UUID | None = strawberry.field(description="The API key with which it was caused, if it was.")
     correlation_id: str | None
     occurred_at: datetime
 
@@ -63,6 +66,24 @@ class Saga:
     due_at: datetime = strawberry.field(description="When it is taken up, unless somebody runs it at the moment.")
     deadline: datetime
     started_at: datetime
+
+
+@strawberry.type(description="What somebody did with a permission, or tried to do without it.")
+class PrivilegedAction:
+    id: UUID
+    at: datetime
+    kind: auditing.UseKind
+    operation: str
+    permission: str
+    outcome: auditing.UseOutcome
+    code: str | None = strawberry.field(description="Why it was refused.")
+    actor_id: UUID
+    impersonator_id: UUID | None = strawberry.field(description="Who acted as the actor.")
+    session_id: UUID | None
+    address: str
+    correlation_id: str
+    ids: JSON = strawberry.field(description="The ids among the arguments, by where they stood.")
+    digest: str = strawberry.field(description="Alike for arguments that were alike.")
 
 
 @strawberry.type(description="A replay that has begun.")
@@ -103,6 +124,7 @@ class SystemHealth:
 class Query:
     audit_log = query(resolvers.audit_log, connection(AuditEntry), who=AUDIT)
     event_stream = query(resolvers.event_stream, connection(AuditEntry), who=AUDIT)
+    privileged_actions = query(resolvers.privileged_actions, connection(PrivilegedAction), who=AUDIT)
     saga = query(resolvers.saga, Saga | None, who=PROCESSES)
     sagas = query(resolvers.sagas, connection(Saga), who=PROCESSES)
     dead_letters = query(resolvers.dead_letters, connection(DeadLetter), who=OPERATE)

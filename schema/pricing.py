@@ -26,6 +26,7 @@ from schema.kernel import (
     command,
     computed,
     connection,
+    depending,
     make_subgraph,
     money,
     money_of,
@@ -351,7 +352,7 @@ _PRICES = [CurrencyMismatch, AlreadyExists]
 @strawberry.type
 class Mutation:
     create_price_list = command(resolvers.create_price_list, PriceList, errors=[AlreadyExists], who=WRITE)
-    set_list_prices = command(resolvers.set_list_prices, PriceList, errors=_PRICES, who=WRITE)
+    set_list_prices = command(resolvers.set_list_prices, PriceList, errors=_PRICES, who=depending("pricing.write"))
     end_price_list = command(resolvers.end_price_list, PriceList, who=WRITE)
     set_regional_price = command(resolvers.set_regional_price, PriceList, errors=_PRICES, who=WRITE)
     upsert_price_tier = command(resolvers.upsert_price_tier, PriceList, errors=_PRICES, who=WRITE)

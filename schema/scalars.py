@@ -28,7 +28,9 @@ def _parse_big_int(value: Any) -> int:
         number = int(value)
     except (ValueError, TypeError, OverflowError):
         number = MAX_SAFE_INTEGER + 1
-    if isinstance(value, bool) or abs(number) > MAX_SAFE_INTEGER:
+    # What is cut off of a fraction would be somebody's money.
+    fraction = isinstance(value, float) and not value.is_integer()
+    if isinstance(value, bool) or fraction or abs(number) > MAX_SAFE_INTEGER:
         raise GraphQLError(f"BigInt cannot represent {value!r}.")
     return number
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import structlog
 
+from domain import tracing
 from domain.search import (
     MAX_COMPLETIONS,
     CircuitBreaker,
@@ -24,6 +25,7 @@ from domain.search import (
     SearchUnavailable,
     Suggestions,
 )
+from domain.tracing import SpanKind
 
 T = TypeVar("T")
 log = structlog.get_logger(__name__)
@@ -103,8 +105,9 @@ class FallbackSearchEngine:
         if not self.breaker.allows(self.clock()):
             return await question(self.secondary)
         try:
-            async with asyncio.timeout(self.patience_seconds):
-                answer = await question(self.primary)
+            with tracing.span("search", {"peer.service": "search"}, SpanKind.CLIENT):
+                async with asyncio.timeout(self.patience_seconds):
+                    answer = await question(self.primary)
         except (SearchUnavailable, TimeoutError) as problem:
             self.breaker.failed(self.clock())
             log.warning("search.fallback", reason=str(problem) or "timeout", failures=self.breaker.failures)

@@ -14,12 +14,15 @@ from redis.exceptions import RedisError
 from data.database import Database
 from data.dead_letters import Backoff, Failure, Retries
 from data.inbox import Deliveries, Outcome, Subscriber
+from domain import tracing
 from domain.kernel import Unavailable
+from domain.tracing import TRACEPARENT, Attribute
 
 log = structlog.get_logger(__name__)
 Raw = dict[str, Any]
 
 HANDLER_SECONDS = 60.0
+MOST_LINKS = 32
 BEHIND = "an older event of the same aggregate waits"
 
 
@@ -44,6 +47,7 @@ def _utc_now() -> datetime:
 @dataclass
 class _Call:
     outcome: str = "failed"
+    error: Exception | None = None
 
 
 class Attempts:
@@ -73,6 +77,7 @@ class Attempts:
                 async with asyncio.timeout(HANDLER_SECONDS):
                     call.outcome = await self._deliveries.first(subscriber, raw)
             except Exception as error:  # noqa: BLE001 — whatever a handler raises, the event is tried again.
+                call.error = error
                 await self._failed(subscriber, [(raw, 0)], error)
         if call.outcome == Outcome.BEHIND:
             await self._wait_behind(subscriber, [raw])
@@ -111,8 +116,8 @@ class Attempts:
                 async with asyncio.timeout(HANDLER_SECONDS):
                     call.outcome = await self._deliveries.again(subscriber, failure)
             except Exception as error:  # noqa: BLE001 — see `first`.
-                return error
-        return None
+                call.error = error
+        return call.error
 
     async def _whole(self, subscriber: Subscriber, raws: Sequence[Raw], settled: Sequence[Failure]) -> Exception | None:
         with self._told(subscriber, raws) as call:
@@ -121,8 +126,8 @@ class Attempts:
                     await self._deliveries.batch(subscriber, raws, settled)
                     call.outcome = Outcome.HANDLED
             except Exception as error:  # noqa: BLE001 — see `first`.
-                return error
-        return None
+                call.error = error
+        return call.error
 
     async def _failed(self, subscriber: Subscriber, tried: Sequence[tuple[Raw, int]], error: Exception) -> float:
         """Remember a failed attempt, or give up after the last one; gives the longest pause, in seconds."""
@@ -165,12 +170,25 @@ class Attempts:
     def _told(self, subscriber: Subscriber, raws: Sequence[Raw]) -> Iterator[_Call]:
         """Let the log and the counters know what is being handled."""
         call, begun, first = _Call(), perf_counter(), raws[0]
-        with structlog.contextvars.bound_contextvars(
-            handler=subscriber.key,
-            tenant_id=first["tenant_id"],
-            event=first["name"],
-            event_id=first["event_id"],
-            correlation_id=first["metadata"].get("correlation_id"),
+        told: dict[str, Attribute] = {
+            "messaging.operation.type": "process",
+            "messaging.batch.message_count": len(raws),
+            "agora.event.name": first["name"],
+            "agora.event.id": first["event_id"],
+            "agora.tenant.id": first["tenant_id"],
+        }
+        origins = [raw["metadata"].get(TRACEPARENT) for raw in raws[:MOST_LINKS]]
+        with (
+            tracing.followed_from(f"handle {subscriber.key}", origins, told) as span,
+            structlog.contextvars.bound_contextvars(
+                handler=subscriber.key,
+                tenant_id=first["tenant_id"],
+                event=first["name"],
+                event_id=first["event_id"],
+                correlation_id=first["metadata"].get("correlation_id"),
+            ),
         ):
             yield call
+            if call.error is not None:
+                span.fail(call.error)
         self._observe(Handled(subscriber.key, call.outcome, len(raws), perf_counter() - begun))

@@ -14,12 +14,14 @@ from starlette.requests import HTTPConnection
 
 from domain.identity.sessions import AccessToken, Revocations
 from domain.kernel import Principal, Unauthenticated
+from server.api_keys import KeyAuthenticator, VerifiedKey, is_api_key
 from server.tokens import TokenService, VerifiedToken
 
 log = structlog.get_logger("agora.auth")
 
 REVOCATIONS_SECONDS = 5.0
 REMEMBERED_TOKENS = 4_096
+API_KEY_HEADER = "x-api-key"
 
 LoadRevocations = Callable[[datetime], Awaitable[Revocations]]
 Clock = Callable[[], float]
@@ -88,18 +90,20 @@ class RevocationList:
 
 
 class Authenticator:
-    """Turns credentials into a principal, at the cost of one hash for a token that was seen before."""
+    """Turns credentials into a principal, at the cost of one hash for a token or a key that was seen before."""
 
     def __init__(
         self,
         tokens: TokenService,
         revocations: RevocationList,
+        keys: KeyAuthenticator | None = None,
         *,
         remember: int = REMEMBERED_TOKENS,
         clock: Clock = time.time,
     ) -> None:
         self._tokens = tokens
         self._revocations = revocations
+        self._keys = keys
         self._remember = remember
         self._clock = clock
         self._seen: OrderedDict[bytes, VerifiedToken] = OrderedDict()
@@ -111,14 +115,16 @@ class Authenticator:
 
         Raises: Unauthenticated for credentials that are no good: they are never taken for a guest's.
         """
-        token = bearer_token(connection, params)
+        token = credential(connection, params)
         return None if token is None else await self.check(token)
 
     async def check(self, token: str) -> VerifiedToken:
-        """Give what a token says.
+        """Give what a token or an API key says.
 
         Raises: Unauthenticated.
         """
+        if self._keys is not None and is_api_key(token):
+            return await self._keys.check(token)
         verified = self._verified(token)
         await self.recheck(verified)
         return verified
@@ -128,23 +134,31 @@ class Authenticator:
 
         Raises: Unauthenticated.
         """
+        if self._keys is not None and isinstance(verified, VerifiedKey):
+            await self._keys.recheck(verified)
+            return
         await self._revocations.refresh()
         self.require_valid(verified)
 
     async def refresh(self) -> None:
         """Learn which sessions have ended, for `require_valid`."""
         await self._revocations.refresh()
+        if self._keys is not None:
+            await self._keys.refresh()
 
     @property
     def revocations(self) -> int:
-        """Count how often what is known of ended sessions has changed: until it does, a token that was good stays good."""
-        return self._revocations.version
+        """Count how often what is known of ended sessions and keys has changed: until it does, what was good stays good."""
+        return self._revocations.version + (self._keys.version if self._keys is not None else 0)
 
     def require_valid(self, verified: VerifiedToken) -> None:
         """Make sure that a token is good as far as is known.
 
         Raises: Unauthenticated.
         """
+        if self._keys is not None and isinstance(verified, VerifiedKey):
+            self._keys.require_valid(verified)
+            return
         if not self._clock() < verified.expires_at:
             raise Unauthenticated(reason="the access token has expired")
         if self._revocations.covers(verified):
@@ -170,11 +184,29 @@ class IssuingTokens:
         self._tokens = tokens
         self._revocations = revocations
 
-    def issue(self, principal: Principal, now: datetime) -> AccessToken:
-        return self._tokens.issue(principal, now)
+    def issue(self, principal: Principal, now: datetime, lifetime: timedelta | None = None) -> AccessToken:
+        return self._tokens.issue(principal, now, lifetime)
 
     def withdraw(self, session_id: UUID) -> None:
         self._revocations.withdraw(session_id)
+
+
+def credential(connection: HTTPConnection, params: Mapping[str, Any] | None = None) -> str | None:
+    """Find the bearer token, or else the API key: in connection_init as `apiKey`, else in the X-API-Key header.
+
+    Raises: Unauthenticated for what is neither, and for both at once, of which nobody could say whose the request is.
+    """
+    token = bearer_token(connection, params)
+    given = {name.lower(): value for name, value in (params or {}).items()}
+    key = given.get("apikey", connection.headers.get(API_KEY_HEADER))
+    if key is None or key == "":
+        return token
+    if token is not None:
+        raise Unauthenticated(reason="send an access token or an API key, not both")
+    key = _text(key)
+    if not is_api_key(key):
+        raise Unauthenticated(reason="the API key is not valid")
+    return key
 
 
 def bearer_token(connection: HTTPConnection, params: Mapping[str, Any] | None = None) -> str | None:

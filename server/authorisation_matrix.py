@@ -33,6 +33,9 @@ logged in, `authenticated` whoever is. A cell says that the role *may call*: wha
 those who work at it (or hold `stores.any`), products to their sellers (or holders of `catalog.write.any`), addresses,
 sessions, wishlists and reviews to their owners. What one may not touch answers as though it did not exist. Everything is
 limited to the caller's tenant by the database, whatever the role.
+
+An API key may do what its scopes and its user's roles both allow, and nothing that is marked *no API key*. Where being the
+one whom something concerns is enough for a person, a key needs `identity.self`, or the scope that stands in its place.
 """
 
 
@@ -120,7 +123,7 @@ def _lines(fields: list[Declared]) -> str:
 def _needs(who: Visibility) -> str:
     named, permission = who.name.rpartition(" ")[::2]
     shown = f"`{permission}`" if "." in permission else permission
-    return f"{named} {shown}".strip()
+    return f"{named} {shown}".strip() + (", no API key" if who.session_only else "")
 
 
 if __name__ == "__main__":

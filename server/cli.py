@@ -29,6 +29,9 @@ app = typer.Typer(
 Home = Annotated[
     Path | None, typer.Option(help="Folder for data, secrets and logs.", show_default="~/.local/share/agora")
 ]
+PassphraseFile = Annotated[
+    Path | None, typer.Option(help="Holds the passphrase.", show_default="AGORA_BACKUP_PASSPHRASE", exists=True)
+]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of the terminal.")]
 
 
@@ -46,16 +49,39 @@ def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.", show_default="8000")] = None,
     home: Home = None,
-    only: Annotated[str, typer.Option(help="Serve only these subgraphs, comma-separated.")] = "",
+    only: Annotated[str, typer.Option(help="Serve only these subgraphs, or groups of them, comma-separated.")] = "",
+    graph: Annotated[
+        bool | None, typer.Option("--graph/--no-graph", help="Serve the united graph too, not the subgraphs alone.")
+    ] = None,
+    prepare: Annotated[
+        bool, typer.Option("--prepare/--no-prepare", help="Migrate the database first.", hidden=True)
+    ] = True,
     worker: Annotated[bool | None, typer.Option("--worker/--no-worker", help="Run a worker process too.")] = None,
     demo: Annotated[
         bool | None, typer.Option("--demo/--no-demo", help="Load the demo marketplace on first start.")
     ] = None,
 ) -> None:
     """Start the engines, migrate, and serve the graph until Ctrl-C."""
-    settings = _settings(host=host, port=port, home=home, worker=worker, demo=demo)
-    contexts = [name.strip() for name in only.split(",") if name.strip()]
-    resolve_name("server.serving:serve")(settings, contexts, announce=_announce)
+    settings = _settings(host=host, port=port, home=home, graph=graph, worker=worker, demo=demo)
+    contexts = resolve_name("server.groups:expanded")([name.strip() for name in only.split(",") if name.strip()])
+    announce = _announce_part if contexts else _announce
+    resolve_name("server.serving:serve")(settings, contexts, announce=announce, prepare=prepare)
+
+
+@app.command()
+def gateway(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.", show_default="127.0.0.1")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port of the gateway; the groups take the four after it.", show_default="8000")
+    ] = None,
+    home: Home = None,
+    demo: Annotated[
+        bool | None, typer.Option("--demo/--no-demo", help="Load the demo marketplace on first start.")
+    ] = None,
+) -> None:
+    """Serve the graph in parts, four groups of subgraphs behind Hive Gateway, until Ctrl-C (needs Node)."""
+    settings = _settings(host=host, port=port, home=home, demo=demo)
+    resolve_name("server.gateway:run")(settings, announce=_announce_gateway)
 
 
 @app.command()
@@ -88,6 +114,99 @@ def prepare(*, demo: bool = True) -> None:
         _run(resolve_name("server.demo:load")(settings))
 
 
+@app.command()
+def backup(
+    output: Annotated[
+        str,
+        typer.Option("--output", "-o", help="File, folder or URL (s3://…) of a folder.", show_default="in the home"),
+    ] = "",
+    keep: Annotated[int | None, typer.Option(help="Throw away older dated backups there, but for so many.")] = None,
+    passphrase_file: PassphraseFile = None,
+    include_secret_key: Annotated[bool, typer.Option("--include-secret-key", help="Encrypted backups only.")] = False,
+    home: Home = None,
+) -> None:
+    """Take a backup while everything goes on."""
+    with _engines(_settings(home=home), migrated=False) as settings:
+        wanted = resolve_name("server.backup:Wanted")(
+            output=output,
+            keep=keep,
+            passphrase=_passphrase(passphrase_file, settings),
+            include_secret_key=include_secret_key,
+        )
+        taken = resolve_name("server.backup:run")(settings, wanted)
+    typer.echo(
+        f"{taken.place}: {taken.size_bytes:,} bytes, {taken.manifest.tenants} tenants, up to event {taken.manifest.position}"
+    )
+    for each in taken.manifest.missing:
+        typer.echo(f"agora: {each} is referred to and not there", err=True)
+    for each in taken.removed:
+        typer.echo(f"Removed {each}")
+
+
+@app.command()
+def restore(
+    source: Annotated[str, typer.Argument(help="File or URL of a backup.")],
+    into: Annotated[str | None, typer.Option(help="PostgreSQL to restore into.", show_default="DATABASE_URL")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Set aside a database that is not empty.")] = False,
+    passphrase_file: PassphraseFile = None,
+    home: Home = None,
+) -> None:
+    """Restore a backup; what reaches outside is held back until `agora release`."""
+    with _engines(_settings(home=home, database_url=into), migrated=False) as settings:
+        restored = resolve_name("server.restoring:run")(
+            settings, source, force=force, passphrase=_passphrase(passphrase_file, settings), tell=typer.echo
+        )
+        if restored.kept:
+            typer.echo(f"The database that was there is kept as {restored.kept}; drop it when nobody misses it.")
+        with _progress("Rebuilding the search index") as progress:
+            _run(resolve_name("server.rebuilding:run")(settings, progress))
+    typer.echo("Restored. Jobs, sagas and messages are held back: look around, then `agora release`.")
+
+
+@app.command("verify-backup")
+def verify_backup(
+    source: Annotated[str, typer.Argument(help="File or URL of a backup.")],
+    passphrase_file: PassphraseFile = None,
+) -> None:
+    """Restore a backup into a database of its own, which is thrown away, and check that all in it agrees."""
+    verified = resolve_name("server.restoring:verify")(source, _passphrase(passphrase_file, _settings()))
+    for rule, found in verified.rules:
+        typer.echo(f"{'FAILS' if found else 'holds'}  {rule}{': ' if found else ''}{', '.join(found)}")
+    raise typer.Exit(0 if verified.sound else FAILED)
+
+
+@app.command()
+def verify(
+    url: Annotated[str, typer.Argument(help="Where the server is, such as https://shop.example.")],
+    tenant: Annotated[str | None, typer.Option(help="Code of a tenant.", show_default="by the host")] = None,
+) -> None:
+    """Try out a deployment from outside: health, reading, refusals, and a hundred requests."""
+    tried = _run(resolve_name("server.verifying:run")(url, tenant))
+    for each in tried:
+        typer.echo(f"{'passed' if each.passed else 'FAILED'}  {each.what}{': ' if each.detail else ''}{each.detail}")
+    raise typer.Exit(0 if all(each.passed for each in tried) else FAILED)
+
+
+@app.command()
+def release(
+    drop_messages: Annotated[
+        bool, typer.Option("--drop-messages", help="Send none of the messages that wait.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    home: Home = None,
+) -> None:
+    """Let go on what a restore holds back."""
+    with _engines(_settings(home=home)) as settings:
+        if resolve_name("data.restorations:held_since")(settings.database_url) is None:
+            typer.echo("Nothing is held back.")
+            return
+        for name, count in vars(resolve_name("data.restorations:waiting")(settings.database_url)).items():
+            typer.echo(f"{count:>8,} {name}")
+        if yes or typer.confirm("Let them go?", abort=True):
+            resolve_name("data.restorations:release")(settings.database_url, drop_messages=drop_messages)
+    typer.echo("Released.")
+
+
 imports = typer.Typer(help="Bring data in from files.", no_args_is_help=True)
 app.add_typer(imports, name="import")
 
@@ -111,6 +230,33 @@ def import_products(
     typer.echo(summary)
 
 
+audit = typer.Typer(help="The trail of privileged actions.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+
+@audit.command("verify")
+def verify_audit(home: Home = None) -> None:
+    """Find out whether lines of the trail were changed or removed since they were sealed."""
+    with _engines(_settings(home=home)) as settings:
+        breaches = _run(resolve_name("server.auditing:verify")(settings))
+    for each in breaches:
+        typer.echo(f"tenant {each.tenant_id}, seal {each.seal}: {each.fault}", err=True)
+    if breaches:
+        raise typer.Exit(FAILED)
+    typer.echo("The trail is what it was.")
+
+
+privacy = typer.Typer(help="What is held about people.", no_args_is_help=True)
+app.add_typer(privacy, name="privacy")
+
+
+@privacy.command("seal")
+def seal_events(home: Home = None) -> None:
+    """Seal what was logged about people before there were keys for them."""
+    with _engines(_settings(home=home)) as settings:
+        typer.echo(f"Sealed {_run(resolve_name('server.sealing:run')(settings)):,} events.")
+
+
 @app.command("rebuild-search")
 def rebuild_search(home: Home = None) -> None:
     """Rebuild the search index from the database beside the old one, then swap them."""
@@ -128,9 +274,34 @@ def schema(
 
 
 @app.command()
-def supergraph(output: Output = None) -> None:
+def supergraph(
+    output: Output = None,
+    url: Annotated[
+        str | None,
+        typer.Option(help="Where subgraphs are; {context} and {group} stand for their names.", show_default=False),
+    ] = None,
+) -> None:
     """Compose all subgraphs for a federation router (needs Node)."""
-    _write(resolve_name("server.schema_files:compose")(), output)
+    _write(resolve_name("server.schema_files:compose")(**({"url": url} if url else {})), output)
+
+
+@app.command("schema-check")
+def schema_check(
+    against: Annotated[str, typer.Option(help="Revision whose committed public schema clients have.")] = "HEAD",
+    documents: Annotated[
+        Path | None, typer.Option(help="Manifest of trusted documents: only what they use counts.", exists=True)
+    ] = None,
+) -> None:
+    """Tell which changes of the public schema break clients; schema/breaking.txt lists deliberate ones (needs Node)."""
+    if found := resolve_name("server.schema_check:check")(against, documents):
+        typer.echo("\n".join(found), err=True)
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+def openapi(output: Output = None) -> None:
+    """Print the description of the REST API (OpenAPI 3.1)."""
+    _write(resolve_name("server.rest.openapi:openapi")(), output)
 
 
 @app.command()
@@ -170,7 +341,11 @@ def _exit_code(error: Exception) -> int | None:
         return IN_USE
     if names & {"CannotListen", "UnknownContext", "ValidationError"}:
         return WRONG_USE
-    return FAILED if names & {"EngineError", "NotReady", "DomainError", "CompositionError", "MergeError"} else None
+    return (
+        FAILED
+        if names & {"EngineError", "BackupError", "NotReady", "DomainError", "CompositionError", "MergeError"}
+        else None
+    )
 
 
 def _lines(error: Exception) -> list[str]:
@@ -228,6 +403,10 @@ def _progress(title: str) -> Iterator[Any]:
         yield show
 
 
+def _passphrase(file: Path | None, settings: Settings) -> str | None:
+    return (file.read_text().strip() if file else settings.backup_passphrase) or None
+
+
 def _write(text: str, output: Path | None) -> None:
     if output is None:
         typer.echo(text, nl=not text.endswith("\n"))
@@ -237,19 +416,36 @@ def _write(text: str, output: Path | None) -> None:
 
 def _announce(settings: Settings, engines: Any) -> None:
     """Says that the server is ready, where, and how to stop it."""
-    lines = [f"Agora {installed_version('agora')} is ready at {settings.url}/graphql"]
+    lines = [_ready(settings)]
     if settings.allows("explorer"):
         lines.append("  GraphiQL   open that address in a browser")
     lines.append(
         f"  Data       {settings.home}" + (f" (engines of process {engines.endpoints.pid})" if engines.attached else "")
     )
+    typer.echo("\n".join([*lines, *_demo(settings), "  Stop       Ctrl-C"]))
+
+
+def _announce_part(settings: Settings, engines: Any) -> None:  # noqa: ARG001 — it is told as the whole is.
+    typer.echo(_ready(settings) if settings.graph else f"Agora's subgraphs are ready at {settings.url}/subgraphs")
+
+
+def _announce_gateway(settings: Settings, addresses: dict[str, str]) -> None:
+    lines = [_ready(settings), *(f"  {group:<14} {address}" for group, address in addresses.items())]
+    typer.echo("\n".join([*lines, f"  Data       {settings.home}", *_demo(settings), "  Stop       Ctrl-C"]))
+
+
+def _ready(settings: Settings) -> str:
+    return f"Agora {installed_version('agora')} is ready at {settings.url}/graphql"
+
+
+def _demo(settings: Settings) -> list[str]:
+    lines = []
     for title, name in (("Demo users", "demo-users.txt"), ("Demo pages", "demo-links.txt")):
         file = settings.home / name
         if settings.allows("demo") and file.exists():
             lines.append(f"  {title}")
             lines += [f"             {line}" for line in file.read_text().splitlines()]
-    lines.append("  Stop       Ctrl-C")
-    typer.echo("\n".join(lines))
+    return lines
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from data.declarations import groups_of
 from data.inbox import Subscriber
 from data.leases import Leases
 from data.relay import RECOVERY_PAUSE_SECONDS, STANDBY_PAUSE_SECONDS, pause
+from domain.kernel import Unavailable
 from server.attempts import Attempts, Raw
 
 log = structlog.get_logger(__name__)
@@ -38,7 +39,7 @@ BATCH_ATTEMPTS = 3
 # How the server says that a stream or its group is gone: it was emptied, and the relay is about to fill it again.
 EMPTIED = ("NOGROUP", "UNBLOCKED", "no such key")
 EMPTIED_PAUSE_SECONDS = 0.05
-LOST_SERVERS = (OSError, RedisError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError)
+LOST_SERVERS = (Unavailable, OSError, RedisError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError)
 
 
 class Consumer:

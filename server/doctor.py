@@ -25,6 +25,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from data.database import APP_ROLE
 from data.embedded import EngineError, Engines
 from data.migrations import pending
+from data.restorations import held_since
 from domain.search import IndexState
 from search.embedded import EmbeddedSearchEngine
 from server.misconfiguration import Finding, Verdict, listed, misconfigurations
@@ -134,6 +135,15 @@ def _postgres(url: str) -> Iterator[Finding]:
         "migrations",
         *((Verdict.WARNING, f"{len(behind)} pending; run `agora migrate`") if behind else (Verdict.OK, "none pending")),
     )
+    if not behind:
+        yield from _restoration(url)
+
+
+def _restoration(url: str) -> Iterator[Finding]:
+    taken_at = held_since(url)
+    if taken_at:
+        detail = f"of a backup of {taken_at:%Y-%m-%d %H:%M:%S} UTC; jobs, sagas and messages wait for `agora release`"
+        yield Finding("restoration", Verdict.WARNING, detail)
 
 
 def _clock(connection: psycopg.Connection[Any]) -> Iterator[Finding]:

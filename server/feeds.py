@@ -31,7 +31,7 @@ from graphql.execution import map_source_to_response_event
 from data.replicas import LaggingReads
 from domain.kernel import DomainError
 from domain.topics import FellBehind, TopicEvent, TopicHub, sequence_of
-from resolvers.following import BATCH_EVENTS, QUEUE_EVENTS, FeedStream, past, present
+from resolvers.following import BATCH_EVENTS, QUEUE_EVENTS, FeedStream, delivering, past, present
 from resolvers.kernel import Context, Feed
 from schema.kernel import PUBLIC, visibility_of
 from schema.supergraph.source import BACKREF
@@ -209,7 +209,8 @@ class Group:
         if not events:
             events, self._signals = list(self._signals.values()), {}
         try:
-            bodies = await self._written(events)
+            with delivering(events):
+                bodies = await self._written(events)
         except Exception:
             log.exception("feeds.event_failed", topics=list(self._feed.topics))
             bodies = [None] * len(events)
@@ -239,6 +240,7 @@ class Group:
                 member.admit(event, revoked=revoked)
 
     async def _offer(self, event: TopicEvent, body: bytes) -> None:
+        METRICS.frames.inc(len(self.members))
         for number, member in enumerate(list(self.members), 1):
             member.offer(event, body)
             if number % FAIR_SHARE == 0:

@@ -5,9 +5,9 @@ events wait in the log and search falls back, so it stays ready and says that it
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
-from time import perf_counter
+from time import monotonic, perf_counter
 from typing import Any
 
 import orjson
@@ -20,6 +20,7 @@ from starlette.routing import Route
 from data.bus import RedisBus
 from data.database import Database
 from data.replicas import Replicas
+from data.vital_signs import vital_signs
 from domain.platform import ConsumerBacklog, PartHealth, PlatformReads, SystemHealth
 from server.metrics import METRICS, Metrics
 
@@ -27,6 +28,7 @@ log = structlog.get_logger("agora.health")
 
 CHECK_SECONDS = 2.0
 LAG_SECONDS = 30.0
+REFRESH_SECONDS = 2.0
 
 
 @dataclass(frozen=True)
@@ -42,9 +44,15 @@ Check = Callable[[], Awaitable[Mapping[str, Any] | Unwell]]
 class Health:
     """Asks the parts, side by side and each within two seconds; `required` ones decide whether the server is ready."""
 
-    def __init__(self, checks: Mapping[str, Check], required: frozenset[str] = frozenset({"database"})) -> None:
+    def __init__(
+        self,
+        checks: Mapping[str, Check],
+        required: frozenset[str] = frozenset({"database"}),
+        leaving: Callable[[], bool] = lambda: False,
+    ) -> None:
         self._checks = checks
         self._required = required
+        self._leaving = leaving
 
     async def report(self) -> dict[str, Any]:
         """Give `status` (ok, degraded or unavailable) and one entry per part."""
@@ -70,15 +78,17 @@ class Health:
             return {"status": "unavailable", "reason": found.reason, "milliseconds": milliseconds}
         return {"status": "ok", **found, "milliseconds": milliseconds}
 
-    def routes(self) -> list[Route]:
-        """Give `/health/live`, `/health/ready`, and `/health` as another name of the latter."""
+    def routes(self, others: Sequence[str] = ()) -> list[Route]:
+        """Give `/health/live`, `/health/ready`, and `/health` and the others as further names of the latter."""
         return [
             Route("/health/live", _live),
             Route("/health/ready", self._ready),
-            Route("/health", self._ready),
+            *(Route(path, self._ready) for path in ("/health", *others)),
         ]
 
     async def _ready(self, _: Request) -> Response:
+        if self._leaving():
+            return _json({"status": "stopping", "parts": {}}, 503)
         report = await self.report()
         return _json(report, 503 if report["status"] == "unavailable" else 200)
 
@@ -194,16 +204,23 @@ def _part(name: str, found: dict[str, Any]) -> PartHealth:
 def refresher(
     database: Database, bus: RedisBus, metrics: Metrics = METRICS, replicas: Replicas | None = None
 ) -> Callable[[], Awaitable[None]]:
-    """Give what brings the gauges of bus, replicas and dead letters up to date before they are shown."""
+    """Give what brings the gauges of the whole installation up to date before they are shown, at most every few seconds."""
+    known_at = -REFRESH_SECONDS
 
     async def refresh() -> None:
+        nonlocal known_at
+        if monotonic() - known_at < REFRESH_SECONDS:
+            return
+        known_at = monotonic()
         for each in replicas.all if replicas is not None else ():
             metrics.replica_lag.labels(each.name).set(each.lag_seconds)
         try:
             async with asyncio.timeout(CHECK_SECONDS):
-                metrics.relay_lag.set(await outbox_lag(database))
+                metrics.outbox_age.set(await outbox_lag(database))
                 metrics.dead_letters.set(await dead_letter_count(database))
+                metrics.vital(await vital_signs(database))
                 metrics.backlogs(await bus.backlogs())
+                metrics.workers.set(len(await bus.workers()))
         except Exception as error:  # noqa: BLE001 — metrics of the other parts are shown all the same.
             log.warning("metrics.not_refreshed", reason=repr(error))
 

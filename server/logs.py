@@ -7,8 +7,9 @@ from typing import Any
 
 import orjson
 import structlog
-from structlog.types import Processor
+from structlog.types import EventDict, Processor
 
+from domain.tracing import tracer
 from server.settings import Settings
 
 QUIET = {
@@ -54,12 +55,20 @@ def configure(settings: Settings) -> None:
 def _shared() -> list[Processor]:
     return [
         structlog.contextvars.merge_contextvars,
+        _with_trace,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.add_log_level,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.StackInfoRenderer(),
     ]
+
+
+def _with_trace(_logger: Any, _method: str, event: EventDict) -> EventDict:
+    """Add the ids of trace and span, where there are any."""
+    if (listening := tracer()) is not None and (ids := listening.ids()) is not None:
+        event["trace_id"], event["span_id"] = ids
+    return event
 
 
 def _json() -> list[Processor]:

@@ -41,7 +41,8 @@ def listed(settings: Settings) -> list[dict[str, str]]:
 
 def misconfigurations(settings: Settings, environment: Mapping[str, str]) -> Iterator[Finding]:
     """What the settings alone show to be wrong or unwise."""
-    known = {variable(name) for name in Settings.model_fields} | {"AGORA_DATABASE_URL", "AGORA_REDIS_URL"}
+    known = {variable(name) for name in Settings.model_fields}
+    known |= {"AGORA_DATABASE_URL", "AGORA_REDIS_URL", "AGORA_OTLP_ENDPOINT"}
     for name in sorted(environment):
         if name.startswith(PREFIX) and name not in known:
             yield Finding("settings", Verdict.WARNING, f"{name} is not a setting: misspelt?")
@@ -49,8 +50,29 @@ def misconfigurations(settings: Settings, environment: Mapping[str, str]) -> Ite
         yield Finding(
             "settings", Verdict.WARNING, f"AGORA_HOME={home} is relative: another working folder means other data"
         )
+    yield from _providers(settings)
     if settings.production:
         yield from _unwise_in_production(settings)
+        if settings.metrics_port is None and not settings.metrics_token:
+            unread = "neither AGORA_METRICS_PORT nor AGORA_METRICS_TOKEN is set: nobody can read /metrics"
+            yield Finding("settings", Verdict.NOTE, unread)
+
+
+def _providers(settings: Settings) -> Iterator[Finding]:
+    keys = ("apple_team_id", "apple_key_id", "apple_private_key")
+    wanted = {"google_client_id": ("google_client_secret",), "apple_client_id": keys}
+    for client, secrets in wanted.items():
+        lacking = [variable(each) for each in secrets if not getattr(settings, each)]
+        if getattr(settings, client) and lacking:
+            yield Finding("settings", Verdict.ERROR, f"{variable(client)} needs {', '.join(lacking)} beside it")
+    known = [name for name in (*wanted, "telegram_bot_token", "oidc_providers") if getattr(settings, name)]
+    if settings.production and known and not settings.login_redirect_uris:
+        yield Finding(
+            "settings", Verdict.ERROR, "AGORA_LOGIN_REDIRECT_URIS is unset: no log-in by a provider comes back anywhere"
+        )
+    for each in settings.oidc_providers:
+        if settings.production and not each.issuer.startswith("https://"):
+            yield Finding("settings", Verdict.ERROR, f"the issuer of {each.name} in AGORA_OIDC_PROVIDERS is not https")
 
 
 def _unwise_in_production(settings: Settings) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from inspect import signature
+from time import perf_counter
 from typing import Any, get_type_hints
 
 import structlog
@@ -12,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.sagas import SagaHolds, SqlSagas
 from data.transactions import SqlTransactions
+from domain import tracing
 from domain.codec import to_json
 from domain.kernel import ConcurrentModification, DomainError, IdempotencyKeyReused, TenantReadOnly, Unavailable, Work
 from domain.sagas import (
@@ -25,6 +27,7 @@ from domain.sagas import (
     TooLate,
     Waiting,
 )
+from domain.tracing import TRACEPARENT
 
 log = structlog.get_logger(__name__)
 
@@ -41,12 +44,19 @@ def _nothing(_point: str) -> None:
     """No crash is rehearsed here."""
 
 
+def _unobserved(_kind: str, _outcome: str, _seconds: float) -> None:
+    """Nobody counts."""
+
+
 class _Overtaken(Exception):
     """Somebody else has moved the saga on."""
 
 
 class Runner:
-    """Runs sagas; implements the domain's `SagaRunner`. `crash_point` is called by name at every boundary of a step."""
+    """Runs sagas; implements the domain's `SagaRunner`.
+
+    `crash_point` is called by name at every boundary of a step, `observe` with kind, outcome and seconds of each run that began here.
+    """
 
     def __init__(
         self,
@@ -57,6 +67,7 @@ class Runner:
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         crash_point: CrashPoint = _nothing,
+        observe: Callable[[str, str, float], None] = _unobserved,
     ) -> None:
         self._transactions = transactions
         self._holds = holds
@@ -64,13 +75,16 @@ class Runner:
         self._processes = {each.kind: each for each in processes}
         self._now = now
         self._crash_point = crash_point
+        self._observe = observe
 
     async def start(self, process: Process, saga: Saga) -> Saga:
         """Run a new saga; where its key is taken, wait for the one that has it.
 
         Raises: IdempotencyKeyReused; ProcessUnfinished; the DomainError that made it go back.
         """
-        saga.due_at = self._now() + HOLD
+        begun, saga.due_at = perf_counter(), self._now() + HOLD
+        if (parent := tracing.traceparent()) is not None:
+            saga.data[TRACEPARENT] = parent
         first = process.steps[0]
 
         async def begin(session: AsyncSession, writable: bool) -> Saga | None:
@@ -94,7 +108,9 @@ class Runner:
         if earlier is not None:
             return await self._repeated(process, saga, earlier)
         self._crash_point(f"{process.kind}.{first.name}.done")
-        return await self._answered(process, await self._go_on(process, saga))
+        ended = await self._go_on(process, saga)
+        self._observe(process.kind, str(ended.state), perf_counter() - begun)
+        return await self._answered(process, ended)
 
     async def take_up(self, saga: Saga) -> None:
         """Bring a saga further that nobody runs any more, or whose instant has come."""
@@ -135,10 +151,11 @@ class Runner:
             if step.needs and not saga.data.get(step.needs):
                 continue
             self._crash_point(f"{process.kind}.{step.name}.begin")
-            if step.outside:
-                await self._call(step.do, saga)
-            else:
-                await self._in_transaction(process, at, saga)
+            with tracing.span(f"step {process.kind}.{step.name}"):
+                if step.outside:
+                    await self._call(step.do, saga)
+                else:
+                    await self._in_transaction(process, at, saga)
             self._crash_point(f"{process.kind}.{step.name}.done")
         if saga.state is SagaState.RUNNING:
             await self._move(saga, step=len(process.steps), state=SagaState.DONE)
@@ -178,10 +195,11 @@ class Runner:
                 if step.undo is None:
                     continue
                 self._crash_point(f"{process.kind}.{step.name}.undo")
-                if step.outside:
-                    await self._call(step.undo, saga)
-                else:
-                    await self._undo_in_transaction(step, saga)
+                with tracing.span(f"undo {process.kind}.{step.name}"):
+                    if step.outside:
+                        await self._call(step.undo, saga)
+                    else:
+                        await self._undo_in_transaction(step, saga)
             await self._move(saga, state=SagaState.COMPENSATED)
         except Waiting as waiting:
             await self._holds.put_off(saga, waiting.until, str(waiting))
@@ -271,8 +289,12 @@ class SagaKeeper:
                     continue
 
     async def _take_up(self, saga: Saga) -> None:
-        with structlog.contextvars.bound_contextvars(
-            correlation_id=saga.correlation_id, tenant_id=str(saga.tenant_id), saga=saga.kind
+        told = {"agora.saga.id": str(saga.id), "agora.tenant.id": str(saga.tenant_id)}
+        with (
+            tracing.followed_from(f"saga {saga.kind}", [saga.data.get(TRACEPARENT)], told),
+            structlog.contextvars.bound_contextvars(
+                correlation_id=saga.correlation_id, tenant_id=str(saga.tenant_id), saga=saga.kind
+            ),
         ):
             try:
                 await self._runner.take_up(saga)

@@ -10,11 +10,13 @@ from uuid import UUID
 from redis.asyncio import Redis
 
 import data.tables  # noqa: F401 — maps every aggregate and registers every port.
+from data.audit import SqlAuditTrail
 from data.bus import channel_of, connect
 from data.database import Database
 from data.declarations import declared
 from data.delivery import BufferedPositionLog, RememberedLegs
 from data.encryption import AesCipher
+from data.identity.api_keys import KeyUses
 from data.import_files import FolderImportFiles
 from data.indexing import all_documents
 from data.inventory import GroupedStockDesk
@@ -23,17 +25,26 @@ from data.objects import ObStore
 from data.passwords import Argon2Hasher
 from data.replicas import Marks, Replicas
 from data.sagas import SagaHolds
+from data.sealing import PersonKeys
 from data.search import BufferedSearchLog, PostgresTextSearch
 from data.tenancy import SqlPlatform
 from data.topics import SqlTopicLog
 from data.transactions import SqlTransactions
+from domain.auditing import AuditTrail
 from domain.delivery.addresses import AddressValidator
 from domain.delivery.carriers import Carriers
 from domain.delivery.geography import Geometry
 from domain.delivery.positions import DriverSignals, Legs, PositionLog, Positions
 from domain.delivery.routing import RouteOptimizer
 from domain.discovery import IndexRebuild, SearchLog
-from domain.identity.passwords import PasswordHasher
+from domain.identity.api_keys import ApiKeyDoor, ApiKeyReads
+from domain.identity.factors import Secrets
+from domain.identity.guarding import DeviceTokens
+from domain.identity.identity_providers import IdentityProviders
+from domain.identity.impersonation import LONGEST
+from domain.identity.passkeys import PasskeyChecks, RelyingParties
+from domain.identity.passwords import PasswordHasher, PasswordScreen
+from domain.identity.privacy import ExportTickets, PrivacyPolicy
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
 from domain.inventory import StockDesk
 from domain.live import LiveReads, LiveRooms, RoomBooks, StreamingPlatform
@@ -48,11 +59,17 @@ from domain.tenancy import Cipher, Platform
 from domain.topics import Presence, Signals, TopicHub
 from search.embedded import EmbeddedSearchEngine
 from search.fallback import FallbackSearchEngine
+from server.api_keys import KeyAuthenticator
 from server.auth import Authenticator, IssuingTokens, RevocationList
 from server.delivery.addresses import PostalRules
 from server.delivery.carriers import CarrierDirectory, PostCounter
 from server.delivery.geometry import ShapelyGeometry
 from server.delivery.routing import PyVrpOptimizer
+from server.export_tickets import SignedExportTickets
+from server.identity.keys import KeyedSecrets, SignedDeviceTokens
+from server.identity.known_passwords import KnownPasswords
+from server.identity.sites import TenantSites
+from server.identity.webauthn import WebAuthn
 from server.importer import OurMaps
 from server.live import EmbeddedStreaming
 from server.metrics import METRICS
@@ -65,6 +82,8 @@ from server.payments.sandbox_app import Post, SandboxApp, SandboxConfig
 from server.payments.webhooks import Endpoints, WebhookReceiver
 from server.sagas import Runner
 from server.settings import Settings
+from server.sign_on.directory import ConfiguredProviders
+from server.sign_on.wiring import sign_on_settings
 from server.tenant import TenantResolver
 from server.tokens import KeyRing, TokenService
 from server.upload_tickets import SignedTickets
@@ -145,7 +164,7 @@ async def _payments(
             sandbox = SandboxApp(agreed, post=sandbox_post)
             stack.push_async_callback(sandbox.aclose)
             known = replace(known, sandbox_app=sandbox.app, sandbox_key=key, sandbox_webhook_secrets=(secret,))
-        yield await stack.enter_async_context(open_payments(known, database, cipher))
+        yield await stack.enter_async_context(open_payments(known, database, cipher, observe=METRICS.asked_provider))
 
 
 @asynccontextmanager
@@ -154,15 +173,22 @@ async def open_services(
 ) -> AsyncIterator[Services]:
     """Open the database and everything that stands on it."""
     async with AsyncExitStack() as stack:
+        cipher = AesCipher([settings.derive_key("encryption", 32)])
         pools = {"read_pool": settings.read_pool, "write_pool": settings.write_pool}
-        database = await stack.enter_async_context(Database(settings.database_url, **pools))
+        database = await stack.enter_async_context(
+            Database(settings.database_url, **pools, person_keys=PersonKeys(cipher))
+        )
         engine = search_engine(settings, writable=writes_index)
         stack.push_async_callback(engine.close)
         search = engine if writes_index else FallbackSearchEngine(engine, PostgresTextSearch(database))
         tokens = token_service(settings, key_ring(settings))
-        revocations = RevocationList(_revocations_of(database), tokens.lifetime)
+        uses = await stack.enter_async_context(KeyUses(database))
+        keys = KeyAuthenticator(_keys_of(database), uses.note)
+        revocations = RevocationList(_revocations_of(database), max(tokens.lifetime, LONGEST))
         hasher = Argon2Hasher()
         stack.callback(hasher.close)
+        providers = ConfiguredProviders(sign_on_settings(settings))
+        stack.push_async_callback(providers.close)
         by_port: dict[type, Any] = {}
         replicas: Replicas | None = None
         platform = SqlPlatform(database, by_port)
@@ -171,9 +197,23 @@ async def open_services(
             SearchLog: await stack.enter_async_context(BufferedSearchLog(database)),
             IndexRebuild: Rebuild(engine, database),
             PasswordHasher: hasher,
-            AccessPolicy: AccessPolicy(refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds)),
+            AccessPolicy: AccessPolicy(
+                refresh_lifetime=timedelta(seconds=settings.refresh_token_seconds), confirm_email=settings.confirm_email
+            ),
+            IdentityProviders: providers,
             AccessTokens: IssuingTokens(tokens, revocations),
-            Cipher: AesCipher([settings.derive_key("encryption", 32)]),
+            ApiKeyDoor: keys,
+            Secrets: KeyedSecrets(settings.derive_key("encryption", 32), settings.derive_key("one-time codes")),
+            DeviceTokens: SignedDeviceTokens(settings.derive_key("devices")),
+            PasswordScreen: KnownPasswords(settings.breached_passwords),
+            PasskeyChecks: WebAuthn(),
+            RelyingParties: TenantSites(platform, settings.url, settings.allowed_origins, settings.sender_name),
+            AuditTrail: SqlAuditTrail(database, settings.derive_key("audit chain")),
+            PrivacyPolicy: (privacy := PrivacyPolicy(grace=timedelta(days=settings.erasure_grace_days))),
+            ExportTickets: SignedExportTickets(
+                settings.derive_key("data exports"), privacy.link_lifetime.total_seconds()
+            ),
+            Cipher: cipher,
             Platform: platform,
             ImportFiles: FolderImportFiles(settings.home / "imports"),
             ImportMaps: OurMaps(),
@@ -183,7 +223,7 @@ async def open_services(
             PushServices: PushServices(),
             PushKey: PushKey(public_key(vapid_key(settings.derive_key))),
             SenderIdentity: sender_identity(settings),
-            ObjectStore: ObStore(settings.object_store or (settings.home / "objects").as_uri()),
+            ObjectStore: ObStore(settings.objects_url),
             UploadTickets: SignedTickets(settings.derive_key("upload tickets")),
             RoomBooks: SqlRoomBooks(database),
             StreamingPlatform: _streaming(settings, database),
@@ -218,17 +258,16 @@ async def open_services(
         by_port |= {PaymentProvider: payments.router, ProviderDirectory: payments.router}
         # The platform's transactions must offer the same services, itself included.
         platform.transactions.offer(by_port)
-        transactions = SqlTransactions(database)
+        transactions = SqlTransactions(database, observe=METRICS.commanded)
         transactions.offer(by_port)
-        runner = Runner(
-            transactions, SagaHolds(database), by_port, [each for kept in declared(Processes) for each in kept.entries]
-        )
+        processes = [each for kept in declared(Processes) for each in kept.entries]
+        runner = Runner(transactions, SagaHolds(database), by_port, processes, observe=METRICS.processed)
         by_port[SagaRunner] = runner
         yield Services(
             database=database,
             transactions=transactions,
             tenants=TenantResolver(platform),
-            authenticator=Authenticator(tokens, revocations),
+            authenticator=Authenticator(tokens, revocations, keys),
             search=search,
             sagas=runner,
             webhooks=payments.receivers,
@@ -269,6 +308,17 @@ def _revocations_of(database: Database) -> Any:
         reads = database.system_reads()
         try:
             return await reads.port(RevocationReads).since(since)
+        finally:
+            await reads.close()
+
+    return load
+
+
+def _keys_of(database: Database) -> Any:
+    async def load(key_ids: Sequence[UUID]) -> Sequence[Any | None]:
+        reads = database.system_reads()
+        try:
+            return await reads.port(ApiKeyReads).presented(key_ids)
         finally:
             await reads.close()
 

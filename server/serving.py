@@ -74,10 +74,17 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def serve(settings: Settings, only: Sequence[str] = (), *, announce: Callable[[Settings, Engines], None]) -> None:
+def serve(
+    settings: Settings,
+    only: Sequence[str] = (),
+    *,
+    announce: Callable[[Settings, Engines], None],
+    prepare: bool = True,
+) -> None:
     """Serves until a signal ends it, or an engine does.
 
-    With `only`, just these subgraphs, on the engines of the process that serves the home, if there is one.
+    With `only`, just these subgraphs, on the engines of the process that serves the home, if there is one. Without `prepare`
+    the database is taken as it is.
 
     Raises:
         UnknownContext, CannotListen: before anything was started.
@@ -87,7 +94,7 @@ def serve(settings: Settings, only: Sequence[str] = (), *, announce: Callable[[S
     """
     if unknown := sorted(set(only) - set(CONTEXTS)):
         raise UnknownContext(unknown)
-    with _stoppable(), ExitStack() as stack:
+    with stoppable(), ExitStack() as stack:
         listener = stack.enter_context(listen(settings.host, settings.port))
         engines = Engines(
             settings.home,
@@ -98,7 +105,7 @@ def serve(settings: Settings, only: Sequence[str] = (), *, announce: Callable[[S
         endpoints = stack.enter_context(engines)
         demo = settings.demo if settings.demo is not None else settings.allows("demo") and not settings.database_url
         settings = settings.with_engines(endpoints.database_url, endpoints.redis_url, port=listener.getsockname()[1])
-        app = _prepared_app(settings, only, prepare=not engines.attached, demo=demo)
+        app = _prepared_app(settings, only, prepare=prepare and not engines.attached, demo=demo)
         if settings.worker and not engines.attached:
             stack.enter_context(Supervised(settings, "worker", grace_seconds=settings.drain_seconds + CLEAN_UP_SECONDS))
         _serve_http(app, settings, listener, engines, lambda: announce(settings, engines))
@@ -106,11 +113,20 @@ def serve(settings: Settings, only: Sequence[str] = (), *, announce: Callable[[S
 
 def _prepared_app(settings: Settings, only: Sequence[str], *, prepare: bool, demo: bool) -> Any:
     """Builds the application here while a child process migrates: side by side, and its memory is given back."""
+    if not settings.migrate:
+        _refuse_to_lag(settings)
+    prepare = prepare and settings.migrate
     preparation = start_command(settings, "prepare", "--demo" if demo else "--no-demo") if prepare else None
     app = resolve_name("server.app:build")(settings, only or None)
     if preparation and (code := preparation.wait()) != 0:
         raise NotReady(f"The database could not be prepared (exit code {code}).")
     return app
+
+
+def _refuse_to_lag(settings: Settings) -> None:
+    # A schema that is ahead is one that a newer version has only added to.
+    if lacking := resolve_name("data.migrations:pending")(settings.database_url):
+        raise NotReady(f"The database lacks {len(lacking)} migrations; run `agora migrate` first.")
 
 
 def _serve_http(
@@ -123,10 +139,11 @@ def _serve_http(
         http="httptools",
         lifespan="on",
         log_config=None,
-        access_log=settings.access_log,
+        # Its lines would have whatever stands in a query string: variables, and tokens of people who err.
+        access_log=False,
         timeout_graceful_shutdown=int(settings.drain_seconds) + 1,
     )
-    server = Server(config, settings.drain_seconds, engines, announce)
+    server = Server(config, settings, engines, announce)
     try:
         uvloop.run(server.serve(sockets=[listener]))
     finally:
@@ -143,9 +160,10 @@ class Server(DrainingServer):
     """The HTTP server, which says when it is ready and stops when an engine has ended."""
 
     def __init__(
-        self, config: uvicorn.Config, grace_seconds: float, engines: Engines, announce: Callable[[], None]
+        self, config: uvicorn.Config, settings: Settings, engines: Engines, announce: Callable[[], None]
     ) -> None:
-        super().__init__(config, getattr(getattr(config.app, "state", None), "drain", None) or Drain(), grace_seconds)
+        drain = getattr(getattr(config.app, "state", None), "drain", None) or Drain()
+        super().__init__(config, drain, settings.drain_seconds, settings.handover_seconds)
         self.failure: str | None = None
         self._engines = engines
         self._announce = announce
@@ -163,7 +181,7 @@ class Server(DrainingServer):
 
 
 @contextmanager
-def _stoppable() -> Iterator[None]:
+def stoppable() -> Iterator[None]:
     """Ends the block, in order, on any of the signals that ask a process to stop."""
 
     def interrupt(number: int, frame: FrameType | None) -> None:

@@ -2,17 +2,22 @@
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 from graphql import OperationType
 from starlette.requests import HTTPConnection
 
-from data.database import Reads
+from data.database import Database, Reads
+from domain.conditions import Circumstances
 from domain.kernel import NOBODY, Principal, Transactions
+from domain.tracing import tracer
 from resolvers.kernel import Context
+from server.api_keys import FOR_EVER, VerifiedKey
 from server.edge.executor import Bucket, Operation
+from server.edge.sessions import DEADLINE
 from server.edge.socket_limits import ADDRESS
 from server.services import Services
 from server.settings import Settings
@@ -32,6 +37,7 @@ class GraphSession:
     address: str
     user_agent: str | None = None
     buckets: Sequence[Bucket] = ()
+    deadline: float | None = None
 
     @property
     def caller(self) -> Principal:
@@ -39,23 +45,27 @@ class GraphSession:
 
     @property
     def principal(self) -> str:
+        if self.caller.api_key_id:
+            return f"key:{self.caller.api_key_id}"
         return f"user:{self.caller.user_id}" if self.caller.user_id else f"{ADDRESS}{self.address}"
 
     @property
     def expires_at(self) -> float | None:
-        return self.token.expires_at if self.token else None
+        return self.token.expires_at if self.token and self.token.expires_at < FOR_EVER else None
 
     @asynccontextmanager
     async def context(self, operation: Operation, correlation_id: str) -> AsyncIterator[Context]:
         """Open an operation's context, and end its snapshot afterwards, whatever happened."""
         tenant_id = self.tenant.id if self.tenant else None
+        if tenant_id is not None and (listening := tracer()) is not None:
+            listening.current().note({"agora.tenant.id": str(tenant_id)})
         reads = await self._reads(operation, tenant_id)
         try:
             yield Context(
                 reads=reads,
                 transactions=self.services.transactions,
                 services=self.services.by_port,
-                principal=self.caller,
+                principal=self._in_circumstances(),
                 tenant_id=tenant_id,
                 locale=self.locale,
                 address=self.address,
@@ -75,6 +85,20 @@ class GraphSession:
         if self.services.replicas is not None and tolerates_lag(operation):
             return await self.services.replicas.reads(tenant_id, self.principal)
         return self.services.database.reads(tenant_id)
+
+    def _in_circumstances(self) -> Principal:
+        """Give the caller with what the conditions of his permissions may ask about the request; most have none."""
+        if not self.caller.conditions:
+            return self.caller
+        timezone = self.tenant.timezone if self.tenant else "UTC"
+        now = Circumstances(
+            now=datetime.now(UTC),
+            timezone=timezone,
+            address=self.address,
+            second_factor=self.caller.second_factor,
+            api_key=self.caller.api_key_id is not None,
+        )
+        return replace(self.caller, circumstances=now)
 
     @asynccontextmanager
     async def _as_nobody(self) -> AsyncIterator[Context]:
@@ -112,9 +136,16 @@ class Sessions:
 
     def transactions(self) -> Transactions:
         """Give what changes are made by, for the few requests that come from no caller of the graph."""
+        return self._opened().transactions
+
+    def database(self) -> Database:
+        """Give where such a request finds out which tenant it is about."""
+        return self._opened().database
+
+    def _opened(self) -> Services:
         if self.services is None:
             raise RuntimeError("a request came before the application had started")
-        return self.services.transactions
+        return self.services
 
     async def __call__(self, connection: HTTPConnection, params: Mapping[str, Any] | None) -> GraphSession:
         """Admit a caller.
@@ -138,7 +169,8 @@ class Sessions:
             locale=tenant.language_for(accepted) if tenant else "en",
             address=address,
             user_agent=(connection.headers.get("user-agent") or "")[:300] or None,
-            buckets=self._buckets(caller, tenant, address),
+            buckets=[*_buckets_of(token), *self._buckets(caller, tenant, address)],
+            deadline=connection.scope.get(DEADLINE),
         )
 
     def _buckets(self, caller: Principal, tenant: ResolvedTenant | None, address: str) -> Sequence[Bucket]:
@@ -152,3 +184,11 @@ class Sessions:
             share = (settings.rate_limit_capacity * 100, settings.rate_limit_refill * 100)
             buckets.append(Bucket(f"tenant:{tenant.id}", *share))
         return buckets
+
+
+def _buckets_of(token: VerifiedToken | None) -> Sequence[Bucket]:
+    """Give the bucket in which the requests of an API key are counted, whatever they cost."""
+    if not isinstance(token, VerifiedKey):
+        return ()
+    rate = token.rate_limit_per_minute
+    return (Bucket(f"key:{token.key_id}", rate, rate / 60, counted=True),)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.kernel import NOBODY, InvalidInput, NotFound, Principal, Unauthenticated
+from domain.kernel import NOBODY, InvalidInput, NotFound, Principal, Unauthenticated, Unavailable
 from domain.localization import LanguageReads, negotiate
 from domain.tenancy import PLATFORM_PERMISSION, Platform, TenantReads, rules
 
@@ -87,7 +87,13 @@ class TenantResolver:
         known = self._known.get(name)
         if known is not None and known[0] > now:
             return known[1]
-        found = await self._load(*name)
+        try:
+            found = await self._load(*name)
+        except Unavailable:
+            if known is None:
+                raise
+            # While the database is away, what does not need it goes on with what was known.
+            return known[1]
         self._known[name] = (now + self._ttl_seconds, found)
         self._known.move_to_end(name)
         # Anybody can invent host names, so what is remembered of them has an end.

@@ -105,9 +105,12 @@ class TokenService:
         self._clock = clock
         self.lifetime = lifetime
 
-    def issue(self, principal: Principal, now: datetime) -> AccessToken:
-        """Sign what the principal is."""
-        issued_at, seconds = int(now.timestamp()), int(self.lifetime.total_seconds())
+    def issue(self, principal: Principal, now: datetime, lifetime: timedelta | None = None) -> AccessToken:
+        """Sign what the principal is; who acts as somebody else stands in the claim `act`.
+
+        Source: RFC 8693 section 4.1.
+        """
+        issued_at, seconds = int(now.timestamp()), int((lifetime or self.lifetime).total_seconds())
         claims = {
             "iss": self._issuer,
             "aud": self._audience,
@@ -123,6 +126,13 @@ class TokenService:
             "permissions": sorted(principal.permissions),
             "stores": sorted(map(str, principal.store_ids)),
         }
+        if principal.second_factor:
+            # Source: RFC 8176.
+            claims["amr"] = ["mfa"]
+        if principal.conditions:
+            claims["conditions"] = [list(each) for each in principal.conditions]
+        if principal.impersonator_id is not None:
+            claims["act"] = {"sub": str(principal.impersonator_id)}
         key = self._keys.signing()
         header = {"alg": ALGORITHM, "kid": key.thumbprint(), "typ": TOKEN_TYPE}
         return AccessToken(token=jwt.encode(header, claims, key, algorithms=[ALGORITHM]), expires_in=seconds)
@@ -161,6 +171,9 @@ class TokenService:
             roles=frozenset(claims["roles"]),
             permissions=frozenset(claims["permissions"]),
             store_ids=frozenset(map(UUID, claims["stores"])),
+            conditions=tuple((str(name), str(text)) for name, text in claims.get("conditions", ())),
+            impersonator_id=UUID(claims["act"]["sub"]) if "act" in claims else None,
+            second_factor="mfa" in claims.get("amr", ()),
         )
         return VerifiedToken(principal=principal, issued_at=issued_at, expires_at=expires_at)
 

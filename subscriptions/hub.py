@@ -20,6 +20,7 @@ from redis.asyncio.cluster import ClusterPubSub
 from redis.exceptions import RedisError
 
 from domain.topics import Follower, TopicEvent, TopicLog
+from domain.tracing import TRACEPARENT
 
 log = structlog.get_logger("agora.hub")
 
@@ -200,8 +201,8 @@ class RedisHub:
         after, reached = map(int, head.split())
         if after > self._position:
             await self._catch_up(after)
-        for envelope in envelopes:
-            self._tell(_read(envelope))
+        for event in await self._log.readable([_read(each) for each in envelopes]):
+            self._tell(event)
         self._position = max(self._position, reached)
 
     async def _catch_up(self, until: int) -> None:
@@ -252,4 +253,5 @@ def _read(envelope: bytes) -> TopicEvent:
         aggregate_id=UUID(raw["aggregate_id"]),
         occurred_at=datetime.fromisoformat(raw["occurred_at"]),
         user_id=UUID(user) if user else None,
+        origin=raw["metadata"].get(TRACEPARENT),
     )

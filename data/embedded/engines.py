@@ -56,7 +56,8 @@ class Engines:
             HomeInUse: another process serves this home, and attach is off (or it never became ready).
             EngineError: an engine cannot start.
         """
-        if all(self._given) and self.attach:
+        if all(self._given):
+            # With no engine of its own a home needs no lock: several processes may share its files.
             self.endpoints = Endpoints(self._given[0] or "", self._given[1] or "", os.getpid())
             return self.endpoints
         try:

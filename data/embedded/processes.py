@@ -82,6 +82,7 @@ def launch(
     environment: Mapping[str, str] | None = None,
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     output: int | IO[bytes] | None = None,
+    errors: int | IO[bytes] | None = None,
 ) -> subprocess.Popen[bytes]:
     """Starts a program that gets `death_signal` when this process ends in whatever way.
 
@@ -104,7 +105,7 @@ def launch(
             command,
             stdin=stdin,
             stdout=output,
-            stderr=subprocess.STDOUT if output is not None else None,
+            stderr=subprocess.STDOUT if output is not None and errors is None else errors,
             env=environment,
             start_new_session=True,
             umask=0o077,

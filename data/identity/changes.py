@@ -16,6 +16,7 @@ from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.identity.tables import (
+    login_attempt,
     login_guard,
     refresh_token,
     role,
@@ -26,8 +27,9 @@ from data.identity.tables import (
 from data.kernel import (
     implements,
 )
+from domain.identity.attempts import LoginAttempt, LoginLog
 from domain.identity.contacts import Contact, Contacts
-from domain.identity.login import Count, LoginAttempt, LoginGuard, LoginLog
+from domain.identity.guarding import Count, LoginGuard
 from domain.identity.roles import RoleDefinition, Roles
 from domain.identity.sessions import RefreshToken, Session, SessionEnding, Sessions
 from domain.identity.users import Credentials, User, Users, UserStatus
@@ -54,9 +56,10 @@ class SqlUsers:
         return owner
 
     async def credentials(self, email: str) -> Credentials | None:
-        found = await self._session.execute(select(user.c.id, user.c.password_hash).where(user.c.email == email))
-        row = found.one_or_none()
-        return None if row is None else Credentials(user_id=row.id, email=email, password_hash=row.password_hash)
+        verified = user.c.email_verified_at.is_not(None).label("is_verified")
+        wanted = select(user.c.id.label("user_id"), user.c.email, user.c.password_hash, verified)
+        row = (await self._session.execute(wanted.where(user.c.email == email))).mappings().one_or_none()
+        return None if row is None else Credentials(**row)
 
     async def holding(self, roles: Collection[str], store_id: UUID | None = None) -> Sequence[UUID]:
         wanted = select(role_assignment.c.user_id).where(role_assignment.c.role.in_(roles)).distinct()
@@ -113,10 +116,13 @@ class SqlSessions:
     def keep(self, token: RefreshToken) -> None:
         self._session.add(token)
 
-    async def end_all(self, user_id: UUID, reason: SessionEnding, now: datetime, *, but: UUID | None = None) -> None:
+    async def end_all(
+        self, user_id: UUID, reason: SessionEnding, now: datetime, *, but: UUID | None = None
+    ) -> Sequence[UUID]:
         mine = (session.c.user_id == user_id) & session.c.revoked_at.is_(None)
         others = mine if but is None else mine & (session.c.id != but)
-        await self._session.execute(update(session).where(others).values(revoked_at=now, revoked_reason=reason))
+        ended = update(session).where(others).values(revoked_at=now, revoked_reason=reason).returning(session.c.id)
+        return (await self._session.scalars(ended)).all()
 
 
 @implements(LoginLog)
@@ -126,6 +132,12 @@ class SqlLoginLog:
 
     def add(self, attempt: LoginAttempt) -> None:
         self._session.add(attempt)
+
+    async def is_unfamiliar(self, user_id: UUID, address: str) -> bool:
+        there = func.bool_or(login_attempt.c.address == address)
+        wanted = select(there).where(login_attempt.c.user_id == user_id, login_attempt.c.succeeded)
+        # Without any earlier log-in nothing is known, and nothing is unfamiliar.
+        return (await self._session.scalar(wanted)) is False
 
 
 @implements(LoginGuard)
@@ -167,7 +179,9 @@ class SqlLoginGuard:
         return Count(failures=0, locked_until=None) if row is None else Count(**row._mapping)  # noqa: SLF001 — SQLAlchemy's public name.
 
     async def clear(self, subject: str) -> None:
-        await self._session.execute(delete(login_guard).where(login_guard.c.subject == subject))
+        await self._session.execute(
+            delete(login_guard).where(login_guard.c.subject.startswith(subject, autoescape=True))
+        )
 
 
 @implements(Roles)
@@ -181,6 +195,10 @@ class SqlRoles:
     async def permissions_of(self, names: Collection[str]) -> Mapping[str, Collection[str]]:
         wanted = select(role.c.name, role.c.permissions).where(role.c.name == func.any(list(names)))
         return {row.name: row.permissions for row in await self._session.execute(wanted)}
+
+    async def conditions_of(self, names: Collection[str]) -> Sequence[tuple[str, str]]:
+        wanted = select(role.c.conditions).where(role.c.name == func.any(list(names)))
+        return [pair for found in await self._session.scalars(wanted) for pair in found.items()]
 
     async def is_assigned(self, name: str) -> bool:
         held = select(exists().where(role_assignment.c.role == name))

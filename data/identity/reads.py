@@ -47,10 +47,12 @@ _SESSIONS = Statement(
     .where(session.c.user_id == func.any(_KEYS), session.c.revoked_at.is_(None), session.c.expires_at > _NOW)
     .order_by(session.c.last_seen_at.desc(), session.c.id)
 )
+# A subject begins with the account that it is about: 64 hexadecimal digits after its kind.
+_ACCOUNT = func.left(login_guard.c.subject, len("account:") + 64)
 _LOCKS = Statement(
-    select(login_guard.c.subject, login_guard.c.locked_until).where(
-        login_guard.c.subject == func.any(bindparam("keys", type_=ARRAY(Text))), login_guard.c.locked_until > _NOW
-    )
+    select(_ACCOUNT.label("subject"), func.max(login_guard.c.locked_until).label("locked_until"))
+    .where(_ACCOUNT.bool_op("=")(func.any(bindparam("keys", type_=ARRAY(Text)))), login_guard.c.locked_until > _NOW)
+    .group_by(_ACCOUNT)
 )
 _DEFINED_ROLES = Statement(select(role).order_by(role.c.name))
 _TEXTS = (user.c.email, user.c.display_name, user.c.first_name, user.c.last_name)

@@ -32,7 +32,8 @@ from data.kernel import (
     timestamp,
 )
 from domain.identity.addresses import AddressType, UserAddress
-from domain.identity.login import LoginAttempt, LoginAttemptKind
+from domain.identity.api_keys import ApiKey
+from domain.identity.attempts import LoginAttempt, LoginAttemptKind
 from domain.identity.roles import RoleAssignment, RoleDefinition
 from domain.identity.sessions import RefreshToken, Session, SessionEnding
 from domain.identity.users import User, UserStatus
@@ -41,8 +42,9 @@ from domain.kernel import AlreadyExists
 CONTEXT = "identity"
 
 
-def _of_user() -> tuple[Column[Any], ForeignKeyConstraint]:
-    column = Column("user_id", Uuid, nullable=False)
+def of_user(*, nullable: bool = False) -> tuple[Column[Any], ForeignKeyConstraint]:
+    """Give the column of the user to whom a row belongs, and goes with, and what holds it to the users of the tenant."""
+    column = Column("user_id", Uuid, nullable=nullable)
     owner = ["identity.user.tenant_id", "identity.user.id"]
     return column, ForeignKeyConstraint(["tenant_id", "user_id"], owner, ondelete="CASCADE")
 
@@ -62,6 +64,8 @@ user = tenant_table(
     Column("locale", Text),
     Column("status", Choice(UserStatus), nullable=False),
     json_column("preferences"),
+    timestamp("email_verified_at", nullable=True),
+    timestamp("phone_verified_at", nullable=True),
     timestamp("last_login_at", nullable=True),
     timestamp("tokens_valid_from", nullable=True),
     UniqueConstraint("tenant_id", "email"),
@@ -71,7 +75,7 @@ user = tenant_table(
 address = tenant_table(
     CONTEXT,
     "address",
-    *_of_user(),
+    *of_user(),
     Column("address_type", Choice(AddressType), nullable=False),
     Column("is_default", Boolean, nullable=False),
     Column("street_line1", Text, nullable=False),
@@ -99,7 +103,7 @@ address = tenant_table(
 role_assignment = tenant_table(
     CONTEXT,
     "role_assignment",
-    *_of_user(),
+    *of_user(),
     Column("role", Text, nullable=False),
     Column("store_id", Uuid),
     Column("assigned_by", Uuid),
@@ -115,13 +119,14 @@ role = tenant_table(
     Column("name", Text, nullable=False),
     Column("description", Text),
     Column("permissions", ARRAY(Text), nullable=False),
+    json_column("conditions"),
     UniqueConstraint("tenant_id", "name"),
 )
 
 session = tenant_table(
     CONTEXT,
     "session",
-    *_of_user(),
+    *of_user(),
     Column("device_name", Text),
     Column("user_agent", Text),
     Column("address", Text, nullable=False),
@@ -129,6 +134,8 @@ session = tenant_table(
     timestamp("expires_at"),
     timestamp("revoked_at", nullable=True),
     Column("revoked_reason", Choice(SessionEnding)),
+    timestamp("second_factor_at", nullable=True),
+    Column("impersonator_id", Uuid),
     Index("ix_session_user_id", "user_id"),
     Index("ix_session_revoked_at", "revoked_at"),
 )
@@ -168,6 +175,25 @@ login_attempt = tenant_table(
     root=False,
 )
 
+api_key = tenant_table(
+    CONTEXT,
+    "api_key",
+    *of_user(),
+    Column("name", Text, nullable=False),
+    Column("secret_hash", LargeBinary, nullable=False),
+    Column("scopes", ARRAY(Text), nullable=False),
+    Column("store_ids", ARRAY(Uuid), nullable=False),
+    Column("rate_limit_per_minute", Integer, nullable=False),
+    timestamp("expires_at", nullable=True),
+    timestamp("revoked_at", nullable=True),
+    Column("previous_hash", LargeBinary),
+    timestamp("previous_good_until", nullable=True),
+    # Written beside the aggregate, at most once a minute.
+    timestamp("last_used_at", nullable=True),
+    CheckConstraint("rate_limit_per_minute > 0", name="rate_limit_positive"),
+    Index("ix_api_key_user_id", "user_id"),
+)
+
 login_guard = Table(
     "login_guard",
     metadata,
@@ -201,6 +227,7 @@ map_aggregate(
 )
 map_aggregate(RoleDefinition, role)
 map_aggregate(Session, session)
+map_aggregate(ApiKey, api_key)
 # Whoever registers with a known address must cost as many statements as somebody new, who is written by one of their own.
 map_aggregate(LoginAttempt, login_attempt, by_itself=True)
 

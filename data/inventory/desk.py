@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import structlog
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.database import Database
@@ -20,7 +20,7 @@ from data.inventory.book import SqlReservations
 from data.jobs import SqlJobQueue
 from data.transactions import SqlTransactions
 from domain.inventory import EXPIRY, Reservation, ReserveStock, Shelf, StockChanges, reserve, reserve_stock
-from domain.kernel import SYSTEM, DomainError, TenantReadOnly, Work
+from domain.kernel import SYSTEM, DomainError, TenantReadOnly, Unavailable, Work
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +158,7 @@ class GroupedStockDesk:
 
         try:
             await self._transactions.transaction(steps, work)
-        except (DomainError, SQLAlchemyError, OSError) as error:
+        except (DomainError, SQLAlchemyError) as error:
             await self._after_failure(group, error)
             return
         self._remember(timers, work.now)
@@ -209,8 +209,7 @@ class GroupedStockDesk:
 
 
 def _concerns_all(error: Exception) -> bool:
-    lost = isinstance(error, DBAPIError) and error.connection_invalidated
-    return lost or isinstance(error, TenantReadOnly | OSError)
+    return isinstance(error, TenantReadOnly | Unavailable)
 
 
 def _timer(reservation: Reservation) -> tuple[UUID, datetime]:

@@ -4,6 +4,17 @@ from alembic import op
 
 APP_ROLE = "agora_app"
 SYSTEM_ROLE = "agora_system"
+ROLES = (
+    *(
+        f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN "
+        f"CREATE ROLE {role} {login} NOSUPERUSER NOBYPASSRLS; END IF; END $$"
+        for role, login in ((APP_ROLE, "LOGIN"), (SYSTEM_ROLE, "NOLOGIN"))
+    ),
+    # The application can become the platform's role on purpose, and never is it by inheritance.
+    f"GRANT {SYSTEM_ROLE} TO {APP_ROLE} WITH INHERIT FALSE, SET TRUE",
+    f"GRANT {APP_ROLE}, {SYSTEM_ROLE} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE",
+)
+"""The roles of the platform belong to the server, not to a database: each statement may be run again."""
 
 
 def create_schema(context: str) -> None:

@@ -1,26 +1,56 @@
-// Hive Gateway before the subgraphs: who is calling, for which tenant and in which language travels on.
-//   agora supergraph --output supergraph.graphql
-//   hive-gateway supergraph supergraph.graphql --config-path gateway.config.mjs
-const forwarded = ["authorization", "x-agora-tenant", "accept-language"];
+// Hive Gateway before the subgraphs:
+//   AGORA_ROUTER_SECRET=… hive-gateway supergraph supergraph.graphql --config-path gateway.config.mjs
+// `make gateway` starts it with four groups of subgraphs; docs/distributed.md says what it hands on, and why it is believed.
+import * as http from "@graphql-mesh/transport-http";
+import { named, reached, spread } from "./refusals.mjs";
+import { clientOf, millisecondsLeft, relayed } from "./relaying.mjs";
+import { sockets } from "./sockets.mjs";
+
+const production = process.env.AGORA_ENVIRONMENT === "production";
+const origins = (process.env.AGORA_ALLOWED_ORIGINS ?? "").split(",").filter(Boolean);
+const correlations = new WeakMap();
+
+const relaying = {
+  onContextBuilding({ context, extendContext }) {
+    const agora = clientOf(context);
+    correlations.set(context.request, agora.headers["x-correlation-id"]);
+    extendContext({ agora });
+  },
+  onSubscribe({ args }) {
+    args.contextValue.agora.follows = true;
+  },
+  onFetch({ url, options, executionRequest }) {
+    const client = executionRequest?.context?.agora;
+    if (client) Object.assign((options.headers ??= {}), relayed(client, options.method ?? "GET", url, options.body));
+  },
+  onSubgraphExecute(asked) {
+    reached(asked);
+    return spread;
+  },
+  onExecutionResult: named,
+  onResponse({ request, response }) {
+    const id = correlations.get(request);
+    if (id) response.headers.set("x-correlation-id", id);
+  },
+};
 
 export const gatewayConfig = {
-  propagateHeaders: {
-    fromClientToSubgraphs: ({ request }) =>
-      Object.fromEntries(forwarded.map((name) => [name, request.headers.get(name)]).filter(([, value]) => value)),
-  },
+  plugins: () => [relaying],
+  transports: (kind) => (kind === "sockets" ? sockets : http),
   transportEntries: {
     "*.http": {
       options: {
-        subscriptions: {
-          kind: "ws",
-          options: {
-            connectionParams: {
-              authorization: '{context.headers["authorization"]}',
-              tenant: '{context.headers["x-agora-tenant"]}',
-            },
-          },
-        },
+        // Two clients may ask the same at once; what one is told is not for the other.
+        deduplicateInflightRequests: false,
+        subscriptions: { kind: "sockets" },
       },
     },
   },
+  upstreamTimeout: ({ executionRequest }) => millisecondsLeft(executionRequest.context?.agora ?? { follows: true }),
+  subgraphErrors: { errorCode: "SUBGRAPH_UNAVAILABLE", subgraphNameProp: false },
+  cors: origins.length > 0 ? { origin: origins, credentials: true, exposedHeaders: ["x-correlation-id"] } : false,
+  landingPage: !production,
+  graphiql: !production,
+  blockFieldSuggestions: production,
+  ...(production ? { disableIntrospection: {} } : {}),
 };

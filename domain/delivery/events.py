@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from domain.delivery.states import DeliveryMode, DeliveryState, FailureReason
@@ -62,6 +63,9 @@ class DeliveryCompleted(DeliveryFact):
 @event("delivery.failed")
 @dataclass(frozen=True, kw_only=True)
 class DeliveryFailed(DeliveryFact):
+    person: ClassVar[str] = "customer_id"
+    remarks: ClassVar[frozenset[str]] = frozenset({"note"})
+
     reason: FailureReason
     note: str | None = None
     state: DeliveryState | None = DeliveryState.FAILED

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from uuid import UUID
 
-from domain.identity.login import LoginGuard, account_subject
-from domain.identity.roles import PRESETS, Role, Roles, grants_of, require_all
-from domain.identity.sessions import SessionEnding, Sessions
+from domain.identity.guarding import LoginGuard, account_subject
+from domain.identity.roles import PRESETS, Role, Roles, grants_of, reach_of, require_all
+from domain.identity.sessions import AccessPolicy, SessionEnding, Sessions
+from domain.identity.sign_in_policy import SignInPolicies, SignInPolicy, UpdateSignInPolicy, asked_of
 from domain.identity.users import User, Users
 from domain.kernel import Envelope, InvalidInput, NotFound, Principal, Subscriptions, Work
 
@@ -60,7 +61,7 @@ async def permissions_of_role(name: str, roles: Roles) -> frozenset[str]:
     """
     if name not in PRESETS and await roles.find(name) is None:
         raise NotFound(kind="Role", id=name)
-    return await grants_of([name], roles)
+    return await reach_of([name], roles)
 
 
 async def assign_role(command: AssignRole, work: Work, users: Users, roles: Roles) -> User:
@@ -81,34 +82,56 @@ async def revoke_role(command: RevokeRole, work: Work, users: Users, roles: Role
     return user
 
 
-async def _subordinate(user_id: UUID, actor: Principal, users: Users, roles: Roles) -> User:
+async def subordinate(user_id: UUID, actor: Principal, users: Users, roles: Roles) -> User:
     """Load a user over whom the actor has authority: another one, who may do nothing that the actor may not."""
     if user_id == actor.user_id:
         raise InvalidInput(field="userId", reason="nobody does this to themselves")
     user = await users.get(user_id)
-    require_all(actor, await grants_of(user.roles, roles))
+    require_all(actor, await reach_of(user.roles, roles))
     return user
 
 
 async def lock_user(command: LockUser, work: Work, users: Users, roles: Roles, sessions: Sessions) -> User:
-    user = await _subordinate(command.user_id, work.actor, users, roles)
+    user = await subordinate(command.user_id, work.actor, users, roles)
     user.lock(command.reason)
     await sessions.end_all(user.id, SessionEnding.ACCOUNT_CLOSED, work.now)
     return user
 
 
 async def unlock_user(command: UnlockUser, work: Work, users: Users, roles: Roles, guard: LoginGuard) -> User:
-    user = await _subordinate(command.user_id, work.actor, users, roles)
+    user = await subordinate(command.user_id, work.actor, users, roles)
     user.unlock()
     await guard.clear(account_subject(user.email))
     return user
 
 
 async def deactivate_user(command: DeactivateUser, work: Work, users: Users, roles: Roles, sessions: Sessions) -> User:
-    user = await _subordinate(command.user_id, work.actor, users, roles)
+    user = await subordinate(command.user_id, work.actor, users, roles)
     user.deactivate(command.reason)
     await sessions.end_all(user.id, SessionEnding.ACCOUNT_CLOSED, work.now)
     return user
+
+
+async def update_sign_in_policy(
+    command: UpdateSignInPolicy, work: Work, policies: SignInPolicies, roles: Roles, access: AccessPolicy
+) -> SignInPolicy:
+    """Change the policy; tokens of those whose roles are concerned are made anew.
+
+    Raises: InvalidInput, NotFound, Forbidden.
+    """
+    policy = await asked_of(work, policies, confirm_email=access.confirm_email)
+    before = frozenset(policy.second_factor_roles)
+    policy.change(command.confirm_email, command.second_factor_roles)
+    changed = before ^ frozenset(policy.second_factor_roles)
+    for name in sorted(changed):
+        if name not in PRESETS and await roles.find(name) is None:
+            raise NotFound(kind="Role", id=name)
+        require_all(work.actor, await grants_of([name], roles))
+    if changed:
+        await policies.outdate_tokens(changed, work)
+    if policy.version == 1:
+        policies.add(policy)
+    return policy
 
 
 @subscriptions.on("seller.verified")

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Protocol
 from uuid import UUID
 
+from domain.identity.users import NO_ADDRESS
+
 
 @dataclass(frozen=True, kw_only=True)
 class Contact:
@@ -15,6 +17,11 @@ class Contact:
     email: str
     phone: str | None
     locale: str | None
+
+    @property
+    def has_email(self) -> bool:
+        """Say whether letters reach them: accounts that came by a provider may have no address."""
+        return not self.email.endswith(f"@{NO_ADDRESS}")
 
 
 class Contacts(Protocol):

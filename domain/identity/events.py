@@ -5,6 +5,7 @@ E-mail addresses, names and network addresses never enter the log: it is kept fo
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 from uuid import UUID
 
 from domain.identity.addresses import AddressType
@@ -85,6 +86,8 @@ class RoleRevoked(AboutUser):
 @event("identity.user_locked")
 @dataclass(frozen=True, kw_only=True)
 class UserLocked(AboutUser):
+    personal: ClassVar[frozenset[str]] = frozenset({"reason"})
+
     reason: str | None
 
 
@@ -97,6 +100,8 @@ class UserUnlocked(AboutUser):
 @event("identity.user_deactivated")
 @dataclass(frozen=True, kw_only=True)
 class UserDeactivated(AboutUser):
+    personal: ClassVar[frozenset[str]] = frozenset({"reason"})
+
     reason: str | None
 
 
@@ -125,3 +130,80 @@ class TokenGenerated(AboutUser):
 class TokenRevoked(AboutUser):
     session_id: UUID
     reason: str
+
+
+@event("identity.session_renamed")
+@dataclass(frozen=True, kw_only=True)
+class SessionRenamed(AboutUser):
+    session_id: UUID
+
+
+@event("identity.second_factor_shown")
+@dataclass(frozen=True, kw_only=True)
+class SecondFactorShown(AboutUser):
+    session_id: UUID
+
+
+@event("identity.new_device_seen")
+@dataclass(frozen=True, kw_only=True)
+class NewDeviceSeen(AboutUser):
+    """Somebody logged in from where the user never did before: the owner is told."""
+
+    session_id: UUID
+
+
+@event("identity.user_verified")
+@dataclass(frozen=True, kw_only=True)
+class UserVerified(AboutUser):
+    contact: str
+
+
+@event("identity.code_requested")
+@dataclass(frozen=True, kw_only=True)
+class CodeRequested(Event):
+    """Somebody asked for a code; without a user nobody gets one, but that is not told."""
+
+    user_id: UUID | None
+    purpose: str
+
+
+@event("identity.two_factor_enabled")
+@dataclass(frozen=True, kw_only=True)
+class TwoFactorEnabled(AboutUser):
+    pass
+
+
+@event("identity.two_factor_disabled")
+@dataclass(frozen=True, kw_only=True)
+class TwoFactorDisabled(AboutUser):
+    pass
+
+
+@event("identity.recovery_codes_renewed")
+@dataclass(frozen=True, kw_only=True)
+class RecoveryCodesRenewed(AboutUser):
+    pass
+
+
+@event("identity.recovery_code_used")
+@dataclass(frozen=True, kw_only=True)
+class RecoveryCodeUsed(AboutUser):
+    left: int
+
+
+@event("identity.passkey_added")
+@dataclass(frozen=True, kw_only=True)
+class PasskeyAdded(AboutUser):
+    passkey_id: UUID
+
+
+@event("identity.passkey_renamed")
+@dataclass(frozen=True, kw_only=True)
+class PasskeyRenamed(AboutUser):
+    passkey_id: UUID
+
+
+@event("identity.passkey_deleted")
+@dataclass(frozen=True, kw_only=True)
+class PasskeyDeleted(AboutUser):
+    passkey_id: UUID

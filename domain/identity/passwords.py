@@ -45,6 +45,14 @@ class PasswordHasher(Protocol):
         ...
 
 
+class PasswordScreen(Protocol):
+    """The passwords that are tried first by whoever guesses."""
+
+    def reason_against(self, password: str) -> str | None:
+        """Say why a normalised password will not do, in words that fit behind "choose another password"."""
+        ...
+
+
 def normalise_password(password: str) -> str:
     """Give the form that is hashed, the same from every keyboard.
 
@@ -58,11 +66,11 @@ def normalise_password(password: str) -> str:
     return unicodedata.normalize("NFKC", password)
 
 
-def accept_password(password: str, email: str) -> str:
+def accept_password(password: str, email: str, screen: PasswordScreen | None = None) -> str:
     """Normalise a new password and hold it to the rules.
 
     Raises: WeakPassword, InvalidInput.
-    Source: NIST SP 800-63B: length counts, rules of composition do not.
+    Source: NIST SP 800-63B: length counts, rules of composition do not, and what is known to be used is refused.
     """
     normal = normalise_password(password)
     if len(normal) < MIN_PASSWORD:
@@ -71,4 +79,7 @@ def accept_password(password: str, email: str) -> str:
         raise WeakPassword(reason="it is one character over and over")
     if normal.casefold() in {email.casefold(), email.partition("@")[0].casefold()}:
         raise WeakPassword(reason="it is your e-mail address")
+    reason = screen.reason_against(normal) if screen else None
+    if reason is not None:
+        raise WeakPassword(reason=reason)
     return normal

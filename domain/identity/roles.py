@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Protocol
 from uuid import UUID
 
+from domain.conditions import MOST_IN_A_TOKEN, check_condition
 from domain.identity.text import clean, clean_optional
 from domain.kernel import (
     Aggregate,
@@ -61,7 +62,11 @@ PERMISSIONS: Mapping[str, str] = {
     "delivery.manage": "Change zones, shipping methods and slots of one's stores.",
     "identity.read": "See users with their contact data, sessions and log-ins.",
     "identity.manage": "Lock, unlock, deactivate and reactivate users; end their sessions.",
+    "identity.impersonate": "Act as a user who may do no more, for minutes, and with their knowledge.",
+    "identity.privacy": "Have a user's data copied for them, and have users erased.",
     "identity.roles": "Assign and revoke roles, and define new ones.",
+    "identity.sso": "Set up the tenant's own identity provider, and see how it is set up.",
+    "identity.self": "Act with an API key where people need nothing but to be the one whom it concerns.",
     "inventory.read": "See stock levels and their journal.",
     "inventory.adjust": "Change stock levels and thresholds.",
     "live.host": "Announce and run one's own live sessions, and see studios.",
@@ -188,17 +193,33 @@ class RoleDefinition(Aggregate):
     name: str
     description: str | None = None
     permissions: list[str] = field(default_factory=list)
+    conditions: dict[str, str] = field(default_factory=dict)
 
-    def define(self, description: str | None, permissions: Collection[str], actor: Principal) -> None:
-        """Say what the role permits; nobody can hand on what they may not do themselves.
+    def define(
+        self,
+        description: str | None,
+        permissions: Collection[str],
+        actor: Principal,
+        conditions: Mapping[str, str] | None = None,
+    ) -> None:
+        """Say what the role permits, always or on conditions; nobody can hand on what they may not do themselves.
 
-        Raises: InvalidInput, Forbidden.
+        Raises: InvalidInput, InvalidCondition, Forbidden.
         """
-        _check_permissions(permissions)
-        require_all(actor, {*permissions, *self.permissions})
+        conditions = conditions or {}
+        _check_permissions([*permissions, *conditions])
+        for name, expression in conditions.items():
+            check_condition(name, expression)
+        require_all(actor, {*permissions, *conditions, *self.permissions, *self.conditions})
+        self.conditions = dict(conditions)
         self.description = clean_optional("description", description, longest=500)
         self.permissions = sorted(set(permissions))
         self.record(RoleDefined(role=self.name, permissions=tuple(self.permissions)))
+
+    @property
+    def reach(self) -> frozenset[str]:
+        """All that the role permits, be it on conditions."""
+        return frozenset((*self.permissions, *self.conditions))
 
     def retire(self) -> None:
         """Note that the role goes."""
@@ -243,6 +264,10 @@ class Roles(Protocol):
 
     async def permissions_of(self, names: Collection[str]) -> Mapping[str, Collection[str]]: ...
 
+    async def conditions_of(self, names: Collection[str]) -> Sequence[tuple[str, str]]:
+        """Give what roles permit on conditions: permission and expression."""
+        ...
+
     async def is_assigned(self, name: str) -> bool: ...
 
     async def outdate_tokens_of_holders(self, name: str, work: Work) -> None: ...
@@ -268,6 +293,30 @@ async def grants_of(names: Collection[str], roles: Roles) -> frozenset[str]:
     return frozenset(granted)
 
 
+async def conditions_of(names: Collection[str], roles: Roles) -> tuple[tuple[str, str], ...]:
+    """Give what the named roles permit on conditions; more than a token carries is not granted."""
+    own = [name for name in names if name not in PRESETS]
+    found, letters = [], 0
+    for each in sorted(set(await roles.conditions_of(own) if own else ())):
+        letters += len(each[0]) + len(each[1])
+        if letters <= MOST_IN_A_TOKEN:
+            found.append(each)
+    return tuple(found)
+
+
+async def reach_of(names: Collection[str], roles: Roles) -> frozenset[str]:
+    """Give all that the named roles permit together, be it on conditions."""
+    return await grants_of(names, roles) | {name for name, _ in await conditions_of(names, roles)}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PermissionCondition:
+    """A permission that is granted while an expression in CEL holds."""
+
+    permission: str
+    expression: str
+
+
 @dataclass(frozen=True, kw_only=True)
 class DefineRole:
     """Make a role of the tenant's own, or change what it permits."""
@@ -275,6 +324,7 @@ class DefineRole:
     name: str
     permissions: Sequence[str]
     description: str | None = None
+    conditions: Sequence[PermissionCondition] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -292,7 +342,8 @@ async def define_role(command: DefineRole, work: Work, roles: Roles) -> RoleDefi
         roles.add(role)
     else:
         await roles.outdate_tokens_of_holders(name, work)
-    role.define(command.description, command.permissions, work.actor)
+    conditions = {each.permission: each.expression for each in command.conditions}
+    role.define(command.description, command.permissions, work.actor, conditions)
     return role
 
 
@@ -300,7 +351,7 @@ async def delete_role(command: DeleteRole, work: Work, roles: Roles) -> RoleDefi
     role = await roles.find(clean("name", command.name))
     if role is None:
         raise NotFound(kind="Role", id=command.name)
-    require_all(work.actor, role.permissions)
+    require_all(work.actor, role.reach)
     if await roles.is_assigned(role.name):
         raise RoleInUse(role=role.name)
     role.retire()

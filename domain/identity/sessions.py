@@ -2,15 +2,16 @@
 
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Protocol
 from uuid import UUID
 
-from domain.identity.events import TokenGenerated, TokenRevoked
-from domain.identity.roles import Roles, grants_of
+from domain.identity.events import SecondFactorShown, SessionRenamed, TokenGenerated, TokenRevoked
+from domain.identity.roles import Roles, conditions_of, grants_of
+from domain.identity.sign_in_policy import SignInPolicies, asked_of
 from domain.identity.text import clean_optional
 from domain.identity.users import User, Users
 from domain.kernel import Aggregate, DomainError, NotFound, Principal, Work, also_when_suspended, uuid7
@@ -26,6 +27,13 @@ class InvalidRefreshToken(DomainError):
     template = "The session has ended. Please log in again."
 
 
+@dataclass(eq=False)
+class FreshLoginRequired(DomainError):
+    """What keeps others out of an account is changed only by who has logged in just now."""
+
+    template = "Please log in again first."
+
+
 class SessionEnding(StrEnum):
     """Why a session ended."""
 
@@ -33,26 +41,38 @@ class SessionEnding(StrEnum):
     REVOKED = "revoked"
     REUSE = "refresh_token_reused"
     PASSWORD_CHANGED = "password_changed"  # noqa: S105 — a reason, not a secret.
+    PASSWORD_RESET = "password_reset"  # noqa: S105 — a reason, not a secret.
     ACCOUNT_CLOSED = "account_closed"
+    IMPERSONATION_ENDED = "impersonation_ended"
 
 
 @dataclass(frozen=True, kw_only=True)
 class AccessPolicy:
-    """How long sessions last, and how many wrong passwords are borne."""
+    """How long sessions and proofs last, how many failures are borne, and what is asked where a tenant says nothing.
+
+    `max_failures` are those on one account from one address, or by one device.
+    """
 
     refresh_lifetime: timedelta = timedelta(days=30)
     max_failures: int = 5
+    max_failures_per_account: int = 20
     max_failures_per_address: int = 50
     lock: timedelta = timedelta(minutes=15)
+    code_lifetime: timedelta = timedelta(minutes=10)
+    reset_lifetime: timedelta = timedelta(hours=1)
+    challenge_lifetime: timedelta = timedelta(minutes=5)
+    fresh: timedelta = timedelta(minutes=15)
+    confirm_email: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
 class Client:
-    """From where and with what somebody calls."""
+    """From where and with what somebody calls; `device_token` is what the device was given at an earlier log-in."""
 
     address: str = ""
     user_agent: str | None = None
     device_name: str | None = None
+    device_token: str | None = None
 
 
 @dataclass(eq=False, kw_only=True)
@@ -85,9 +105,13 @@ class Session(Aggregate):
     expires_at: datetime
     revoked_at: datetime | None = None
     revoked_reason: SessionEnding | None = None
+    second_factor_at: datetime | None = None
+    impersonator_id: UUID | None = None
 
     @classmethod
-    def open(cls, user: User, client: Client, lifetime: timedelta, now: datetime) -> "Session":
+    def open(
+        cls, user: User, client: Client, lifetime: timedelta, now: datetime, *, second_factor: bool = False
+    ) -> "Session":
         """Start a session."""
         return cls(
             tenant_id=user.tenant_id,
@@ -98,6 +122,7 @@ class Session(Aggregate):
             created_at=now,
             last_seen_at=now,
             expires_at=now + lifetime,
+            second_factor_at=now if second_factor else None,
         )
 
     @property
@@ -131,6 +156,27 @@ class Session(Aggregate):
         token.used_at = now
         return now < token.expires_at
 
+    def rename(self, device_name: str | None) -> None:
+        """Call the device by a name.
+
+        Raises: InvalidInput.
+        """
+        self.device_name = clean_optional("deviceName", device_name)
+        self.record(SessionRenamed(user_id=self.user_id, session_id=self.id))
+
+    def prove(self, now: datetime) -> None:
+        """Note that whoever holds the session has just shown a second factor."""
+        self.second_factor_at = now
+        self.record(SecondFactorShown(user_id=self.user_id, session_id=self.id))
+
+    def require_fresh(self, within: timedelta, now: datetime) -> None:
+        """Refuse what a stolen token must not do, unless its holder has logged in just now.
+
+        Raises: FreshLoginRequired.
+        """
+        if self.is_revoked or now - max(self.created_at, self.second_factor_at or self.created_at) > within:
+            raise FreshLoginRequired
+
     def revoke(self, reason: SessionEnding, now: datetime) -> None:
         """End the session; ending it twice is ending it once."""
         if self.revoked_at is None:
@@ -158,7 +204,9 @@ class Sessions(Protocol):
 
     async def end_all(
         self, user_id: UUID, reason: SessionEnding, now: datetime, *, but: UUID | None = None
-    ) -> None: ...
+    ) -> Sequence[UUID]:
+        """End the sessions of a user and give those that were ended."""
+        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,7 +234,9 @@ class AccessToken:
 class AccessTokens(Protocol):
     """Makes access tokens, which every subgraph can verify by itself."""
 
-    def issue(self, principal: Principal, now: datetime) -> AccessToken: ...
+    def issue(self, principal: Principal, now: datetime, lifetime: timedelta | None = None) -> AccessToken:
+        """Sign what the principal is, for the usual time or for another."""
+        ...
 
     def withdraw(self, session_id: UUID) -> None:
         """Refuse the tokens of an ended session here and now; other processes hear of it within seconds."""
@@ -195,29 +245,49 @@ class AccessTokens(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class SignIn:
-    """What a log-in or a refresh gives: the user, the session, its next refresh token, and who that makes the caller."""
+    """What a log-in or a refresh gives: the user, the session, its next refresh token, and who that makes the caller.
+
+    `withheld_roles` are those that the user has, but not in this session, for they need a second factor.
+    """
 
     user: User
     session: Session
     refresh_token: str
     principal: Principal
+    withheld_roles: frozenset[str] = frozenset()
 
 
 async def sign_in(
-    user: User, session: Session, sessions: Sessions, roles: Roles, lifetime: timedelta, now: datetime
+    user: User,
+    session: Session,
+    sessions: Sessions,
+    roles: Roles,
+    lifetime: timedelta,
+    now: datetime,
+    *,
+    demanding: Collection[str] = (),
 ) -> SignIn:
-    """Hand out the session's next refresh token, and work out what the user may do at present."""
+    """Hand out the session's next refresh token, and work out what the user may do at present.
+
+    Of the roles, those that are `demanding` are given to a session with a second factor alone.
+    """
     clear, kept = session.issue(lifetime, now)
     sessions.keep(kept)
+    withheld = frozenset(demanding) & set(user.roles) if session.second_factor_at is None else frozenset()
+    held = [role for role in user.roles if role not in withheld]
     principal = Principal(
         user_id=user.id,
         tenant_id=user.tenant_id,
         session_id=session.id,
-        roles=frozenset(user.roles),
-        permissions=await grants_of(user.roles, roles),
-        store_ids=user.store_ids,
+        roles=frozenset(held),
+        permissions=await grants_of(held, roles),
+        conditions=await conditions_of(held, roles),
+        second_factor=session.second_factor_at is not None,
+        store_ids=user.stores_of(held),
     )
-    return SignIn(user=user, session=session, refresh_token=clear, principal=principal)
+    return SignIn(
+        user=user, session=session, refresh_token=clear, principal=principal, withheld_roles=frozenset(withheld)
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -244,7 +314,13 @@ class RevokeSession:
 
 @also_when_suspended
 async def refresh(
-    command: Refresh, work: Work, sessions: Sessions, users: Users, roles: Roles, policy: AccessPolicy
+    command: Refresh,
+    work: Work,
+    sessions: Sessions,
+    users: Users,
+    roles: Roles,
+    policies: SignInPolicies,
+    policy: AccessPolicy,
 ) -> SignIn | None:
     """Give the next tokens, or None. A refusal is an answer here, for the end of a session must be kept."""
     found = await sessions.by_token(command.token_hash)
@@ -256,7 +332,9 @@ async def refresh(
     user = await users.get(session.user_id)
     user.require_active()
     session.address = command.address
-    return await sign_in(user, session, sessions, roles, policy.refresh_lifetime, work.now)
+    asked = await asked_of(work, policies, confirm_email=policy.confirm_email)
+    demanding = asked.demanding(user.roles)
+    return await sign_in(user, session, sessions, roles, policy.refresh_lifetime, work.now, demanding=demanding)
 
 
 @also_when_suspended

@@ -22,6 +22,7 @@ from domain.identity.events import (
     UserLocked,
     UserRegistered,
     UserUnlocked,
+    UserVerified,
 )
 from domain.identity.profile import Profile, check_preferences
 from domain.identity.roles import Role, RoleAssignment
@@ -38,6 +39,8 @@ from domain.kernel import (
 from domain.paging import Page, PageRequest
 
 MAX_ADDRESSES = 50
+NO_ADDRESS = "no-address.invalid"
+"""Where accounts have their e-mail address that have none: RFC 2606 keeps the domain from ever being anybody's."""
 MAX_ASSIGNMENTS = 200
 
 
@@ -71,6 +74,13 @@ class UserStatus(StrEnum):
     DEACTIVATED = "deactivated"
 
 
+class ContactKind(StrEnum):
+    """Under what somebody is reached."""
+
+    EMAIL = "email"
+    PHONE = "phone"
+
+
 ACCOUNT = Transitions(
     "User",
     UserStatus.ACTIVE,
@@ -100,6 +110,8 @@ class User(Aggregate):
     locale: str | None = None
     status: UserStatus = UserStatus.ACTIVE
     preferences: dict[str, Any] = field(default_factory=dict)
+    email_verified_at: datetime | None = None
+    phone_verified_at: datetime | None = None
     last_login_at: datetime | None = None
     tokens_valid_from: datetime | None = None
     created_at: datetime
@@ -120,6 +132,25 @@ class User(Aggregate):
         user.record(UserRegistered(user_id=user.id, locale=user.locale))
         return user
 
+    @classmethod
+    def register_by_provider(cls, verified_email: str | None, profile: Profile, work: Work) -> "User":
+        """Make a new account without a password, for somebody whom a provider vouches for.
+
+        Raises: InvalidInput.
+        """
+        user = cls.register("", "", profile, work)
+        user.email = verified_email or f"{user.id.hex}@{NO_ADDRESS}"
+        user.email_verified_at = work.now if verified_email else None
+        return user
+
+    @property
+    def has_password(self) -> bool:
+        return self.password_hash != ""
+
+    @property
+    def email_is_verified(self) -> bool:
+        return self.email_verified_at is not None
+
     @property
     def roles(self) -> list[str]:
         """Every registered user is a buyer; other roles are assigned."""
@@ -127,7 +158,11 @@ class User(Aggregate):
 
     @property
     def store_ids(self) -> frozenset[UUID]:
-        return frozenset(each.store_id for each in self.assignments if each.store_id is not None)
+        return self.stores_of(self.roles)
+
+    def stores_of(self, roles: Collection[str]) -> frozenset[UUID]:
+        """Give the stores in which the user holds one of the roles."""
+        return frozenset(each.store_id for each in self.assignments if each.store_id and each.role in roles)
 
     def require_active(self) -> None:
         """Refuse whoever may not log in.
@@ -145,6 +180,8 @@ class User(Aggregate):
         Raises: InvalidInput.
         """
         given = profile.cleaned(now)
+        if given.get("phone", self.phone) != self.phone:
+            self.phone_verified_at = None
         for name, value in given.items():
             setattr(self, name, value)
         self.record(ProfileUpdated(user_id=self.id, fields=tuple(sorted(given))))
@@ -224,6 +261,17 @@ class User(Aggregate):
         if gone.is_default and heirs:
             self.set_default_address(min(heirs, key=lambda each: each.id).id)
         return gone
+
+    def verify(self, contact: "ContactKind", now: datetime) -> None:
+        """Note that the user was reached under the e-mail address, or the telephone number; once is enough."""
+        known = self.email_verified_at if contact is ContactKind.EMAIL else self.phone_verified_at
+        if known is not None:
+            return
+        if contact is ContactKind.EMAIL:
+            self.email_verified_at = now
+        else:
+            self.phone_verified_at = now
+        self.record(UserVerified(user_id=self.id, contact=contact))
 
     def change_password(self, password_hash: str) -> None:
         """Take over the hash of a new password."""
@@ -320,11 +368,12 @@ class Users(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Credentials:
-    """What a password is checked against."""
+    """What a password is checked against, and whether the e-mail address is known to be its owner's."""
 
     user_id: UUID
     email: str
     password_hash: str
+    is_verified: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from domain.kernel import Event, Transitions, event
@@ -133,6 +133,8 @@ class LiveCancelled(LiveFact):
 @event("live.viewer_banned")
 @dataclass(frozen=True, kw_only=True)
 class ViewerWasBanned(LiveFact):
+    personal: ClassVar[frozenset[str]] = frozenset({"reason"})
+
     user_id: UUID
     reason: str | None
 
@@ -141,6 +143,9 @@ class ViewerWasBanned(LiveFact):
 @dataclass(frozen=True, kw_only=True)
 class ChatPosted(Event):
     """Somebody wrote; whoever is shown it needs nothing else."""
+
+    person: ClassVar[str] = "author_id"
+    personal: ClassVar[frozenset[str]] = frozenset({"author_name", "body"})
 
     message_id: UUID
     session_id: UUID

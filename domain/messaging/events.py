@@ -48,6 +48,8 @@ class MessageSent(Event):
     """Whole, so that those who tell of it need not read anything."""
 
     private: ClassVar[frozenset[str]] = frozenset({"body", "attachments"})
+    person: ClassVar[str] = "sender_id"
+    personal: ClassVar[frozenset[str]] = frozenset({"body", "attachments"})
 
     message_id: UUID
     conversation_id: UUID
@@ -97,6 +99,9 @@ class MessageHeld(Event):
 @event("messaging.message_reported")
 @dataclass(frozen=True, kw_only=True)
 class MessageReported(Event):
+    person: ClassVar[str] = "reporter_id"
+    personal: ClassVar[frozenset[str]] = frozenset({"reason"})
+
     message_id: UUID
     sender_id: UUID
     reporter_id: UUID

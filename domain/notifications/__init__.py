@@ -49,7 +49,7 @@ from domain.notifications.inbox import (
     mark_all_read,
     mark_notification_read,
 )
-from domain.notifications.kinds import EVERYWHERE, KINDS, Kind
+from domain.notifications.kinds import EVERYWHERE, KINDS, Kind, place_of
 from domain.notifications.notification import (
     LEASE,
     MOST_ATTEMPTS,
@@ -100,7 +100,7 @@ from domain.notifications.push import (
     register_push_subscription,
     remove_push_subscription,
 )
-from domain.notifications.queueing import Addressee, SendNotification, message_to, queue_messages
+from domain.notifications.queueing import Addressee, SendNotification, link_of, message_to, queue_messages
 from domain.notifications.quiet import QuietHours
 from domain.notifications.sending import BeginSending, FinishSending, Outgoing, begin_sending, finish_sending
 from domain.notifications.templates import (
@@ -230,10 +230,12 @@ __all__ = [
     "finish_sending",
     "inbox_topic",
     "lift_suppression",
+    "link_of",
     "mark_all_read",
     "mark_notification_read",
     "message_to",
     "own_source",
+    "place_of",
     "queue_messages",
     "record_bounce",
     "register_push_subscription",

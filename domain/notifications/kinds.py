@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
 from domain.notifications.channels import Channel, MessageCategory
 
@@ -15,21 +16,38 @@ _MAIL, _APP, _PUSH, _SMS = Channel.EMAIL, Channel.IN_APP, Channel.PUSH, Channel.
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """A kind of message; `example` has every variable of its texts with a value that a preview shows."""
+    """A kind of message; `example` has every variable of its texts with a value that a preview shows.
+
+    What is `sealed` stays so until the message is handed over, and is nowhere else to be read.
+    """
 
     code: str
     category: MessageCategory
     channels: tuple[Channel, ...]
     link: str = ""
     example: Mapping[str, Any]
+    sealed: tuple[str, ...] = ()
 
     @property
     def variables(self) -> tuple[str, ...]:
         return tuple(sorted({*EVERYWHERE, *self.example}))
 
 
-def _kind(code: str, category: MessageCategory, *channels: Channel, link: str = "", **example: Any) -> Kind:
-    return Kind(code=code, category=category, channels=channels, link=link, example=example)
+def _kind(
+    code: str,
+    category: MessageCategory,
+    /,
+    *channels: Channel,
+    link: str = "",
+    sealed: tuple[str, ...] = (),
+    **example: Any,
+) -> Kind:
+    return Kind(code=code, category=category, channels=channels, link=link, example=example, sealed=sealed)
+
+
+def place_of(tenant_id: UUID, code: str) -> str:
+    """Say where the sealed parts of a kind of message belong."""
+    return f"{tenant_id}/notifications/{code}"
 
 
 _OWN, _ALERT, _SALE = MessageCategory.TRANSACTIONAL, MessageCategory.ALERTS, MessageCategory.PROMOTIONAL
@@ -40,6 +58,19 @@ KINDS: Mapping[str, Kind] = {
         _kind("welcome", _OWN, _MAIL, _APP),
         _kind("registration_repeated", _OWN, _MAIL),
         _kind("password_changed", _OWN, _MAIL, _APP),
+        _kind("one_time_code", _OWN, _MAIL, _SMS, sealed=("code",), code="427193", minutes=10),
+        _kind(
+            "password_reset", _OWN, _MAIL, link="/reset-password?token={token}", sealed=("token",),
+            token="kX3v", minutes=60,  # noqa: S106 — an example of a token.
+        ),
+        _kind("new_device", _OWN, _MAIL, _APP, link="/account/sessions"),
+        _kind("two_factor_enabled", _OWN, _MAIL, _APP),
+        _kind("two_factor_disabled", _OWN, _MAIL, _APP),
+        _kind("passkey_added", _OWN, _MAIL, _APP),
+        _kind("recovery_code_used", _OWN, _MAIL, _APP, left=9),
+        _kind("data_export_ready", _OWN, _MAIL, _APP, until="2026-03-21"),
+        _kind("erasure_requested", _OWN, _MAIL, _APP, due="2026-03-28"),
+        _kind("impersonated", _OWN, _MAIL, _APP, reason="a question about an order"),
         _kind(
             "order_confirmation", _OWN, _MAIL, _APP, link="/orders/{order_id}",
             number="ORD-20260314-004711", total=_AMOUNT,

@@ -101,7 +101,8 @@ def message_to(
         locale=person.locale,
         timezone=person.timezone,
         data={**data, "name": person.name},
-        link=link_of(kind, data),
+        # A link that carries something sealed is made when the message is handed over.
+        link=None if kind.sealed else link_of(kind, data),
         due_at=work.now,
         queued_at=work.now,
     )

@@ -61,6 +61,16 @@ class DeliveryAddress:
     phone: str | None = None
 
 
+PERSONAL = frozenset(
+    {
+        "guest_email",
+        "notes",
+        *(f"address.{name}" for name in ("name", "street_line1", "street_line2", "city", "postal_code", "phone")),
+    }
+)
+"""What of a draft, and of the order that it becomes, says who the buyer is; country and province stay for the tax."""
+
+
 def check_address(address: DeliveryAddress) -> None:
     """Refuse an address that nobody could deliver to.
 

@@ -2,16 +2,20 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import ClassVar
 from uuid import UUID
 
 from domain.kernel import Event, event
-from domain.orders.drafts import OrderDraft, SubOrder
+from domain.orders.drafts import PERSONAL, OrderDraft, SubOrder
 from domain.orders.states import CancelReason, OrderState, PaymentStatus
 
 
 @dataclass(frozen=True, kw_only=True)
 class OrderFact(Event):
     """What every event of an order says."""
+
+    person: ClassVar[str] = "customer_id"
+    remarks: ClassVar[frozenset[str]] = frozenset({"note"})
 
     order_id: UUID
     number: str
@@ -25,6 +29,8 @@ class OrderFact(Event):
 @dataclass(frozen=True, kw_only=True)
 class OrderPlaced(OrderFact):
     """A buyer ordered; the draft is what was agreed to, for good."""
+
+    personal: ClassVar[frozenset[str]] = frozenset(f"draft.{each}" for each in PERSONAL)
 
     tenant_id: UUID
     draft: OrderDraft
@@ -166,6 +172,8 @@ class ReturnLine:
 @event("order.return_requested")
 @dataclass(frozen=True, kw_only=True)
 class ReturnRequested(OrderFact):
+    personal: ClassVar[frozenset[str]] = frozenset({"reason"})
+
     return_id: UUID
     lines: tuple[ReturnLine, ...]
     reason: str

@@ -3,12 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from domain.kernel import Event, EventSourced, Work
 from domain.money import Money
-from domain.orders.drafts import DeliveryAddress, OrderLine, SubOrder
+from domain.orders.drafts import PERSONAL, DeliveryAddress, OrderLine, SubOrder
 from domain.orders.events import (
     OrderCancelled,
     OrderCompleted,
@@ -55,6 +55,9 @@ class OrderRecord(EventSourced):
 
     `state` is that of the slowest part, and later says what came back.
     """
+
+    person: ClassVar[str] = "customer_id"
+    personal: ClassVar[frozenset[str]] = PERSONAL
 
     order_number: str = ""
     cart_id: UUID | None = None

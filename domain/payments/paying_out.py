@@ -125,6 +125,9 @@ async def request_payout(
         raise PayoutTooSmall(
             available_minor=max(balance.credit.amount_minor, 0), minimum_minor=policy.payout_minimum_minor
         )
+    if seller_id != work.actor.user_id:
+        amount = made[0].amount
+        work.require(ANY_SELLER, amount_minor=amount.amount_minor, currency=amount.currency)
     return made[0]
 
 
@@ -183,6 +186,7 @@ async def cancel_payout(command: CancelPayout, work: Work, payouts: Payouts, led
     Raises: NotFound, InvalidStateTransition.
     """
     payout = await _locked(payouts, command.payout_id)
+    work.require(ANY_SELLER, amount_minor=payout.amount.amount_minor, currency=payout.amount.currency)
     await _give_up(payout, work, ledger)
     return payout
 
@@ -250,6 +254,6 @@ async def _locked(payouts: Payouts, payout_id: UUID) -> Payout:
 
 def _own_or_named(seller_id: UUID | None, work: Work) -> UUID:
     own = work.actor.require_user()
-    if seller_id is not None and seller_id != own and not work.actor.may(ANY_SELLER):
+    if seller_id is not None and seller_id != own and not work.actor.might(ANY_SELLER):
         raise Forbidden(permission=ANY_SELLER)
     return seller_id or own

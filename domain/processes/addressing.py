@@ -32,7 +32,8 @@ async def tenant_defaults(work: Work, tenants: Tenants) -> tuple[str, str]:
 
 def _addressee(contact: Contact, locale: str, timezone: str) -> Addressee:
     person = str(contact.user_id)
-    reachable = {Channel.EMAIL: contact.email, Channel.PUSH: person, Channel.IN_APP: person}
+    letters = {Channel.EMAIL: contact.email} if contact.has_email else {}
+    reachable = {**letters, Channel.PUSH: person, Channel.IN_APP: person}
     if contact.phone:
         reachable[Channel.SMS] = contact.phone
     return Addressee(

@@ -1,6 +1,7 @@
 """Calling an order off: stock, discounts and money go back where they came from, in one transaction."""
 
 from dataclasses import dataclass
+from datetime import timedelta
 from uuid import UUID
 
 from domain.inventory import ReleaseStock, Reservations, release_stock
@@ -78,5 +79,11 @@ async def call_off(
 
 
 def _reason(order: Order, work: Work) -> CancelReason:
-    staff = work.actor.may(UPDATE) and any(work.actor.works_at(store_id) for store_id in order.store_ids)
+    age = work.now - order.placed_at if order.placed_at else timedelta()
+    about = {
+        "amount_minor": order.total.amount_minor,
+        "currency": order.currency,
+        "age_hours": int(age.total_seconds() // 3600),
+    }
+    staff = work.actor.may(UPDATE, about) and any(work.actor.works_at(store_id) for store_id in order.store_ids)
     return CancelReason.SELLER_REQUEST if staff else CancelReason.BUYER_REQUEST

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from domain.identity.single_sign_on import SingleSignOns
 from domain.kernel import InvalidInput, NotFound, Work
 from domain.payments.credentials import LONGEST_SECRET, ProviderCredential, ProviderCredentials
 from domain.payments.policy import Policies
@@ -99,11 +100,16 @@ async def update_provider_credentials(
 
 
 async def reseal_secrets(
-    command: ResealSettings, settings: StoreSettings, credentials: ProviderCredentials, cipher: Cipher
+    command: ResealSettings,
+    settings: StoreSettings,
+    credentials: ProviderCredentials,
+    connections: SingleSignOns,
+    cipher: Cipher,
 ) -> int:
     """Seal all secrets of the tenant anew after the key was rotated, those with providers too; gives how many were."""
     resealed = await reseal_settings(command, settings, cipher)
-    return resealed + sum([each.reseal(cipher) for each in await credentials.all()])
+    resealed += sum([each.reseal(cipher) for each in await credentials.all()])
+    return resealed + sum([each.reseal(cipher) for each in await connections.all()])
 
 
 def _offer(provider: str, directory: ProviderDirectory) -> ProviderOffer:

@@ -60,6 +60,10 @@ def _text(data: Data, name: str) -> str:
     return str(data.get(name) or "")
 
 
+def _day(data: Data, name: str) -> str:
+    return _text(data, name)[: len("2026-03-14")]
+
+
 def _order(data: Data) -> Data:
     return {"order_id": _text(data, "order_id"), "number": _text(data, "number")}
 
@@ -83,6 +87,16 @@ NEWS: Mapping[str, tuple[News, ...]] = {
     "user.registered": (News("welcome", _user),),
     "identity.registration_repeated": (News("registration_repeated", _user),),
     "identity.password_changed": (News("password_changed", _user),),
+    "identity.new_device_seen": (News("new_device", _user),),
+    "identity.two_factor_enabled": (News("two_factor_enabled", _user),),
+    "identity.two_factor_disabled": (News("two_factor_disabled", _user),),
+    "identity.passkey_added": (News("passkey_added", _user),),
+    "identity.recovery_code_used": (
+        News("recovery_code_used", _user, lambda data: {"left": int(data.get("left", 0))}),
+    ),
+    "identity.data_export_ready": (News("data_export_ready", _user, lambda data: {"until": _day(data, "expires_at")}),),
+    "identity.erasure_requested": (News("erasure_requested", _user, lambda data: {"due": _day(data, "due_at")}),),
+    "identity.impersonation_begun": (News("impersonated", _user, lambda data: {"reason": _text(data, "reason")}),),
     "order.paid": (
         News("order_paid", _user, lambda data: {**_order(data), "total": _amount(data)}),
         News("sale_paid", _listed("seller_ids"), _order),

@@ -160,6 +160,9 @@ async def set_list_prices(command: SetListPrices, work: Work, lists: PriceLists,
 
     Raises: NotFound, InvalidInput, CurrencyMismatch.
     """
+    for each in command.prices:
+        amount, currency = (each.price.amount_minor, each.price.currency) if each.price else (0, "")
+        work.require("pricing.write", amount_minor=amount, currency=currency, sku=each.sku)
     await _require_skus([each.sku for each in command.prices if each.price is not None], work, skus)
     return await pricing.set_list_prices(command, work, lists)
 

@@ -62,6 +62,7 @@ async def refund_payment(
         payment_id=command.payment_id, amount=command.amount, reason=command.reason, parts=command.parts
     )
     refund = await request_refund(wanted, work, payments, refunds, holds, ledger)
+    work.require("payments.refund", amount_minor=refund.amount.amount_minor, currency=refund.amount.currency)
     await ask_to_send(refund.id, queue)
     return refund
 

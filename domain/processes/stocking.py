@@ -42,6 +42,7 @@ async def adjust_stock(
 
     Raises: NotFound, InsufficientStock, InvalidInput.
     """
+    work.require("inventory.adjust", change=command.change, sku=command.sku, store_id=str(command.store_id))
     await _require_store(command.store_id, work, stores)
     level = await _shelf(command.store_id, command.sku, await _item(command.sku, skus), work, levels)
     await journal.add(level.adjust(command.change, command.kind, command.reason, work))

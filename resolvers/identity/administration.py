@@ -1,12 +1,14 @@
 """What those do who govern users and roles."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
 from domain.identity import administration, roles
 from domain.identity.roles import PERMISSIONS, PRESETS, RoleReads
+from domain.identity.sessions import AccessPolicy
+from domain.identity.sign_in_policy import SignInPolicy, SignInPolicyReads
 from domain.identity.users import UserFilter, UserReads, UserStatus
 from domain.paging import Page, PageRequest
 from domain.processes import access
@@ -19,6 +21,7 @@ delete_role = transacts(roles.delete_role)
 lock_user = transacts(administration.lock_user)
 unlock_user = transacts(administration.unlock_user)
 deactivate_user = transacts(administration.deactivate_user)
+update_sign_in_policy = transacts(administration.update_sign_in_policy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +32,7 @@ class RoleEntry:
     description: str | None
     is_preset: bool
     permissions: Sequence[str]
+    conditions: Mapping[str, str] = field(default_factory=dict)
 
 
 async def login_log(context: Context, page: PageRequest, user_id: UUID) -> Page[Any]:
@@ -54,10 +58,23 @@ async def role_matrix(context: Context) -> Sequence[RoleEntry]:
         for name, permissions in PRESETS.items()
     ]
     own = [
-        RoleEntry(name=row.name, description=row.description, is_preset=False, permissions=row.permissions)
+        RoleEntry(
+            name=row.name,
+            description=row.description,
+            is_preset=False,
+            permissions=row.permissions,
+            conditions=row.conditions,
+        )
         for row in await context.read(RoleReads).defined()
     ]
     return presets + own
+
+
+async def sign_in_policy(context: Context) -> Any:
+    """Give what the tenant asks for, or else what the installation does."""
+    asked = await context.read(SignInPolicyReads).current()
+    confirm_email = context.service(AccessPolicy).confirm_email
+    return asked or SignInPolicy(tenant_id=context.require_tenant(), confirm_email=confirm_email)
 
 
 async def permissions(context: Context) -> Sequence[dict[str, str]]:  # noqa: ARG001 — every resolver has the context.

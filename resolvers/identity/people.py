@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from domain.identity import self_service
-from domain.identity.login import account_subject
+from domain.identity.guarding import account_subject
 from domain.identity.users import User, UserReads
 from domain.paging import Page, PageRequest
 from resolvers.kernel import Context, transacts

@@ -2,18 +2,25 @@
 
 import strawberry
 
-from domain.identity import login, passwords, sessions, users
+from domain.identity import entering, guarding, login, passwords, sessions, single_sign_on, users
 from domain.kernel import Unavailable
 from resolvers.identity import door
-from schema.identity.entities import Authentication, Registration, User, UserSession
+from schema.identity.entities import Authentication, Registration, RevokedSessions, User, UserSession
 from schema.kernel import (
     AUTHENTICATED,
     PUBLIC,
     action,
+    command,
+    in_person,
+    in_session,
 )
 
-AT_THE_DOOR = [login.InvalidCredentials, login.TooManyAttempts, Unavailable]
+ANYBODY = in_session(PUBLIC)
+IN_PERSON = in_session(in_person(AUTHENTICATED))
+
+AT_THE_DOOR = [login.InvalidCredentials, guarding.TooManyAttempts, Unavailable]
 CLOSED = [users.AccountLocked, users.AccountDeactivated]
+ELSEWHERE = [single_sign_on.SingleSignOnRequired]
 
 
 @strawberry.type
@@ -23,24 +30,36 @@ class DoorMutation:
     register = action(
         door.register,
         Registration,
-        who=PUBLIC,
+        who=ANYBODY,
         result="RegisterResult",
         errors=[passwords.WeakPassword, Unavailable],
     )
-    login = action(door.log_in, Authentication, who=PUBLIC, result="LoginResult", errors=[*AT_THE_DOOR, *CLOSED])
+    login = action(
+        door.log_in,
+        Authentication,
+        who=ANYBODY,
+        result="LoginResult",
+        errors=[*AT_THE_DOOR, *CLOSED, *ELSEWHERE, entering.SecondFactorRequired],
+    )
     refresh_token = action(
         door.refresh_token,
         Authentication,
-        who=PUBLIC,
+        who=ANYBODY,
         result="RefreshTokenResult",
         errors=[sessions.InvalidRefreshToken, *CLOSED],
     )
-    logout = action(door.log_out, UserSession, who=PUBLIC, result="LogoutResult", errors=[sessions.InvalidRefreshToken])
-    revoke_session = action(door.revoke_session, UserSession, who=AUTHENTICATED, result="RevokeSessionResult")
+    logout = action(
+        door.log_out, UserSession, who=ANYBODY, result="LogoutResult", errors=[sessions.InvalidRefreshToken]
+    )
+    revoke_session = action(door.revoke_session, UserSession, who=IN_PERSON, result="RevokeSessionResult")
+    revoke_other_sessions = action(
+        door.revoke_other_sessions, RevokedSessions, who=IN_PERSON, result="RevokeOtherSessionsResult"
+    )
+    rename_session = command(door.rename_session, UserSession, who=IN_PERSON)
     change_password = action(
         door.change_password,
         User,
-        who=AUTHENTICATED,
+        who=IN_PERSON,
         result="ChangePasswordResult",
         errors=[*AT_THE_DOOR, passwords.WeakPassword],
     )

@@ -14,6 +14,7 @@ from schema.kernel import (
     action,
     command,
     connection,
+    in_session,
     query,
 )
 from schema.scalars import JSON
@@ -31,7 +32,7 @@ class PeopleQuery:
     me = query(people.me, User | None, who=PUBLIC, description="Whoever is logged in.")
     user = query(people.user, User | None, who=PUBLIC)
     my_addresses = query(people.my_addresses, list[UserAddress], who=AUTHENTICATED)
-    my_sessions = query(people.my_sessions, list[UserSession], who=AUTHENTICATED)
+    my_sessions = query(people.my_sessions, list[UserSession], who=in_session(AUTHENTICATED))
     my_login_log = query(people.my_login_log, connection(LoginLogEntry), who=AUTHENTICATED)
 
 
@@ -39,7 +40,7 @@ class PeopleQuery:
 class PeopleMutation:
     """What users can change about themselves."""
 
-    update_profile = command(people.update_profile, User, who=AUTHENTICATED)
+    update_profile = command(people.update_profile, User, who=in_session(AUTHENTICATED))
     update_preferences = action(_update_preferences, User, who=AUTHENTICATED, result="UpdatePreferencesResult")
     add_address = command(people.add_address, UserAddress, who=AUTHENTICATED, errors=[users.AddressLimitReached])
     update_address = command(people.update_address, UserAddress, who=AUTHENTICATED)

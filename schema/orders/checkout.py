@@ -24,7 +24,7 @@ from domain.sagas import ProcessUnfinished, TooLate
 from domain.tenancy import StoreNotSelling
 from resolvers import checkout as resolvers
 from schema.inputs import enum_of
-from schema.kernel import AUTHENTICATED, PUBLIC, bulk, command, computed, query
+from schema.kernel import AUTHENTICATED, PUBLIC, bulk, command, computed, in_person, query
 from schema.orders.carts import CODES, Cart
 from schema.orders.entities import Store, amount
 from schema.orders.orders import Order, OrderAddress
@@ -160,7 +160,7 @@ class CheckoutQuery:
 
 @strawberry.type
 class CheckoutMutation:
-    checkout = command(resolvers.checkout, Order, errors=REFUSALS, who=PUBLIC, key_required=True)
+    checkout = command(resolvers.checkout, Order, errors=REFUSALS, who=in_person(PUBLIC), key_required=True)
     set_checkout_address = command(resolvers.set_checkout_address, CartCheckout, errors=OPEN, who=PUBLIC)
     set_checkout_delivery = command(
         resolvers.set_checkout_delivery, CartCheckout, errors=[*OPEN, StoreNotSelling], who=PUBLIC
@@ -182,7 +182,11 @@ class CheckoutMutation:
         who=PUBLIC,
     )
     complete_checkout = command(
-        resolvers.complete_checkout, Order, errors=[*REFUSALS, CheckoutIncomplete], who=PUBLIC, key_required=True
+        resolvers.complete_checkout,
+        Order,
+        errors=[*REFUSALS, CheckoutIncomplete],
+        who=in_person(PUBLIC),
+        key_required=True,
     )
     cancel_order = command(
         resolvers.cancel_order,

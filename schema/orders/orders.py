@@ -10,7 +10,7 @@ import strawberry
 from domain import orders as domain
 from domain.codec import from_json
 from domain.inventory import InsufficientStock
-from domain.kernel import InvalidStateTransition
+from domain.kernel import InvalidStateTransition, unopened
 from domain.money import CurrencyMismatch
 from domain.orders.cart_parts import CartClosed, CartExpired, CartFull
 from domain.orders.ports import READ, UPDATE
@@ -23,6 +23,7 @@ from schema.kernel import (
     PUBLIC,
     Money,
     Node,
+    authenticated,
     bulk,
     command,
     computed,
@@ -219,17 +220,17 @@ class OrderEvent:
     id: UUID
     name: str
     version: int
-    data: JSON
+    data = computed(lambda entry, _context: unopened(entry.data), JSON)
     user_id: UUID | None
     occurred_at: datetime
 
 
 @strawberry.type
 class OrderQuery:
-    order = query(resolvers.order, Order | None, who=AUTHENTICATED)
+    order = query(resolvers.order, Order | None, who=authenticated("orders.read"))
     my_orders = query(resolvers.my_orders, connection(Order), who=AUTHENTICATED)
     orders = query(resolvers.all_orders, connection(Order), who=SEES)
-    seller_orders = query(resolvers.seller_orders, connection(SubOrder), who=AUTHENTICATED)
+    seller_orders = query(resolvers.seller_orders, connection(SubOrder), who=authenticated("orders.read"))
     track_order = query(resolvers.track_order, OrderTracking | None, who=PUBLIC)
     order_events = query(resolvers.order_events, connection(OrderEvent), who=SEES)
 

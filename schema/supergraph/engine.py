@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from graphql.execution.values import VariableValues
 
@@ -14,6 +14,7 @@ from schema.supergraph.nulls import Failure
 from schema.supergraph.places import Place
 from schema.supergraph.reading import by_items
 from schema.supergraph.scope import BulkFunction, Scope, check_length
+from schema.supergraph.watching import WATCH, Watch
 
 _UNASKED = object()
 
@@ -50,15 +51,24 @@ class Group:
         return self.rows
 
 
-class Request:
-    """One call of a bulk function: the keys that a whole stage wants of it."""
+class Target(NamedTuple):
+    """What a bulk function is called for: a field, or the entities that objects hop to, and in which subgraph."""
 
-    __slots__ = ("_arguments", "_context", "_failed", "_function", "_memo", "missing")
+    label: str
+    home: str
+    hop: bool
+
+
+class Request:
+    """One call of a bulk function: the keys that a whole stage wants of it, and for which field or hop."""
+
+    __slots__ = ("_arguments", "_context", "_failed", "_function", "_memo", "_target", "missing")
 
     def __init__(
-        self, function: BulkFunction, arguments: Mapping[str, Any], memo: dict[Any, Any], context: Any
+        self, function: BulkFunction, arguments: Mapping[str, Any], memo: dict[Any, Any], context: Any, target: "Target"
     ) -> None:
         self._function = function
+        self._target = target
         self._arguments = arguments
         self._memo = memo
         self._context = context
@@ -71,6 +81,11 @@ class Request:
         for key in keys:
             if key not in memo:
                 missing[key] = None
+
+    async def watched(self, watch: Watch) -> None:
+        """Call the function while somebody watches."""
+        with watch.batch(self._target.label, self._target.home, len(self.missing), hop=self._target.hop):
+            await self.perform()
 
     async def perform(self) -> None:
         """Call the function; a failure of the whole call is the failure of each key."""
@@ -104,6 +119,7 @@ class Run:
         self.variables = variables
         self.count = budget.spend
         self.failures: list[Failure] = []
+        self._watch = WATCH.get()
         self._limits = limits
         self._ends_at = None if limits.seconds is None else time.monotonic() + limits.seconds
         self._groups: list[Group] = []
@@ -114,12 +130,17 @@ class Run:
 
     async def execute(self, selection: Any, root: Any, place: Place) -> dict[str, Any]:
         """Execute a root selection and return its data, before null propagation."""
-        top = self.spawn(selection, [root], place)
+        top, depth = self.spawn(selection, [root], place), 0
         try:
             while self._next:
                 level, self._next = self._next, []
                 self._check_deadline()
-                await self._level(level)
+                if self._watch is None:
+                    await self._level(level)
+                else:
+                    depth += 1
+                    with self._watch.level(depth, sum([len(group.parents) for group in level])):
+                        await self._level(level)
         finally:
             for awaitable, _, _ in self._awaited:
                 getattr(awaitable, "close", bool)()
@@ -145,7 +166,10 @@ class Run:
     async def _settle(self) -> None:
         """Await everything that a stage has asked for, all at once, then finish its fields in their order."""
         requests, self._requests = self._requests, {}
-        jobs: list[Coroutine[Any, Any, None]] = [request.perform() for request in requests.values() if request.missing]
+        watch, wanted = self._watch, [request for request in requests.values() if request.missing]
+        jobs: list[Coroutine[Any, Any, None]] = [
+            request.perform() if watch is None else request.watched(watch) for request in wanted
+        ]
         awaited, self._awaited = self._awaited, []
         if awaited:
             jobs += [_stored(job, column, index) for job, column, index in awaited]
@@ -173,13 +197,15 @@ class Run:
             name = f"{place.field.parent_type.name}.{place.field.name}"
             self.fail(place, index, TypeError(f"Cannot return null for non-nullable field {name}."))
 
-    def request(self, function: BulkFunction, arguments_key: Any, arguments: Mapping[str, Any]) -> Request:
+    def request(
+        self, function: BulkFunction, arguments_key: Any, arguments: Mapping[str, Any], target: Target
+    ) -> Request:
         """Return this stage's call of a bulk function with these arguments."""
         key = (function, arguments_key)
         request = self._requests.get(key)
         if request is None:
             memo = self.scope.memo(function, arguments_key)
-            request = self._requests[key] = Request(function, arguments, memo, self.context)
+            request = self._requests[key] = Request(function, arguments, memo, self.context, target)
         return request
 
     def wait(self, awaitable: Awaitable[Any], column: Column, index: int) -> None:

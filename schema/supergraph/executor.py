@@ -17,6 +17,7 @@ from schema.supergraph.nulls import Failure, propagate
 from schema.supergraph.places import RootPlace
 from schema.supergraph.plan import IntrospectionField, Planner, SelectionPlan
 from schema.supergraph.scope import Scope
+from schema.supergraph.watching import WATCH
 
 _ROOT = RootPlace()
 
@@ -83,11 +84,14 @@ class BreadthFirstExecutor(DepthFirstExecutor):
         operation, values = self.known, self.variable_values
         key = tuple([values.coerced.get(name) for name in operation.booleans])
         plans: list[SelectionPlan] | None = operation.plans.get(key)
+        known = plans is not None
         if plans is None:
             booleans = VariableValues({}, {n: v for n, v in values.coerced.items() if n in operation.booleans})
             planner = Planner(self.schema, graph.routes, graph.runtime_types, self.operation, self.fragments, booleans)
             plans = planner.root(graph.home)
             operation.keep(key, plans)
+        if (watch := WATCH.get()) is not None:
+            watch.plan({key: home for plan in plans for key, home in plan.homes.items()}, known=known)
         return plans
 
     async def _run_all(self, plans: list[SelectionPlan], limits: Limits) -> tuple[Any, list[Failure]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from schema.supergraph.engine import Group, Request, Run
+from schema.supergraph.engine import Group, Request, Run, Target
 from schema.supergraph.leaves import Column, is_special
 from schema.supergraph.reading import by_items, column_reader
 from schema.supergraph.references import Lent, build
@@ -14,8 +14,9 @@ from schema.supergraph.steps import Step, ask, over
 class HopStep(Step):
     """Brings the parents to another subgraph."""
 
-    def __init__(self, hop: Hop, source: int, slot: int) -> None:
+    def __init__(self, hop: Hop, type_name: str, source: int, slot: int) -> None:
         self._hop = hop
+        self._target = Target(type_name, hop.target, hop=True)
         self._source = source
         self._slot = slot
         self._read = column_reader(hop.names)
@@ -29,7 +30,7 @@ class HopStep(Step):
             origin: Any = hop.origin
             group.reached[self._slot] = over(keys, lambda some: [build(origin, hop.attributes, key) for key in some])
             return
-        request = run.request(hop.function, (), {})
+        request = run.request(hop.function, (), {}, self._target)
         failure = ask(request, keys)
         if failure is not None:
             group.reached[self._slot] = [failure] * len(keys)

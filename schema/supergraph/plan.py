@@ -133,6 +133,7 @@ class SelectionPlan:
         self.type = type_
         self.type_name = type_.name
         self._home = home
+        self.homes: dict[str, str] = {}
         self._reached: dict[Any, int] = {}
         self._reach_stage = [0]
         self._hidden: dict[str, tuple[int, int]] = {}
@@ -155,6 +156,7 @@ class SelectionPlan:
             self._add(0, IntrospectionStep(slot, IntrospectionField(key, details, self.type)))
         else:
             access = self.planner.routes.access(self.type_name, self._home, name)
+            self.homes[key] = access.home
             self._plan_access(FieldPlan(self, key, details, access), slot, hidden=False)
 
     def _plan_access(self, field: FieldPlan, slot: int, *, hidden: bool) -> int:
@@ -176,7 +178,7 @@ class SelectionPlan:
         if slot is None:
             stage = self._reach_stage[source]
             slot = self._new_reach((source, hop), stage + (hop.function is not None))
-            self._add(stage, HopStep(hop, source, slot))
+            self._add(stage, HopStep(hop, self.type_name, source, slot))
         return slot
 
     def _lend(self, source: int, needs: tuple[Need, ...]) -> int:

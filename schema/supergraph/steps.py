@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from schema.supergraph.declarations import Guard, Typed
-from schema.supergraph.engine import Group, Request, Run
+from schema.supergraph.engine import Group, Request, Run, Target
 from schema.supergraph.leaves import Column, is_special
 from schema.supergraph.places import FieldPlace
 from schema.supergraph.reading import by_items, column_reader
@@ -65,6 +65,7 @@ class FieldStep(Step):
         self.hidden = hidden
         self._guard: Guard | None = field.access.own.guard
         self._read = column_reader(field.access.names)
+        self._target = Target(f"{field.parent_type.name}.{field.name}", field.access.home, hop=False)
 
     def start(self, run: Run, group: Group) -> None:
         """Get the column behind the guard."""
@@ -142,7 +143,9 @@ class BulkStep(FieldStep):
         except Exception as error:  # noqa: BLE001  # Arguments that cannot be coerced are the error of each position.
             self.deliver(run, group, [error] * len(keys))
             return
-        request = run.request(self.field.access.own.definition.function, arguments.key(coerced), converted)
+        request = run.request(
+            self.field.access.own.definition.function, arguments.key(coerced), converted, self._target
+        )
         failure = ask(request, keys)
         if failure is not None:
             self.deliver(run, group, [failure] * len(keys))

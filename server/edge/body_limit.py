@@ -1,7 +1,8 @@
 """Bounds what a client may send: the size of a body, and the time that it may take to arrive."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -29,16 +30,29 @@ class BodyTooSlow(UnreadBody):
     status = 408
 
 
+Written = Callable[[TransportRefusal], tuple[bytes, str]]
+"""Gives the body of a refusal, and its media type."""
+
+
 class BodyLimitMiddleware:
-    """Refuses a body above `max_bytes` with 413, and one that takes longer than `timeout_seconds` with 408."""
+    """Refuses a body above `max_bytes` with 413, and one that takes longer than `timeout_seconds` with 408.
+
+    Areas, by how their paths begin, may write their refusals in a way of their own.
+    """
 
     def __init__(
-        self, app: ASGIApp, max_bytes: int, timeout_seconds: float, exempt: frozenset[str] = frozenset()
+        self,
+        app: ASGIApp,
+        max_bytes: int,
+        timeout_seconds: float,
+        exempt: frozenset[str] = frozenset(),
+        areas: Mapping[str, Written] = MappingProxyType({}),
     ) -> None:
         self._app = app
         self._max_bytes = max_bytes
         self._timeout_seconds = timeout_seconds
         self._exempt = exempt
+        self._areas = areas
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["path"] in self._exempt:
@@ -48,7 +62,7 @@ class BodyLimitMiddleware:
             self._check_announced(scope)
             await self._app(scope, self._bounded(receive), send)
         except UnreadBody as refusal:
-            await _answer(refusal, send)
+            await self._answer(refusal, scope, send)
 
     def _check_announced(self, scope: Scope) -> None:
         for name, value in scope["headers"]:
@@ -80,8 +94,13 @@ class BodyLimitMiddleware:
     def _too_large(self) -> BodyTooLarge:
         return BodyTooLarge(f"A body may have {self._max_bytes} bytes.", limit=self._max_bytes)
 
+    async def _answer(self, refusal: UnreadBody, scope: Scope, send: Send) -> None:
+        write = next((each for start, each in self._areas.items() if scope["path"].startswith(start)), _as_graphql)
+        body, media_type = write(refusal)
+        headers = [(b"content-type", f"{media_type}; charset=utf-8".encode()), (b"connection", b"close")]
+        await send({"type": "http.response.start", "status": refusal.http_status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
 
-async def _answer(refusal: UnreadBody, send: Send) -> None:
-    headers = [(b"content-type", b"application/json; charset=utf-8"), (b"connection", b"close")]
-    await send({"type": "http.response.start", "status": refusal.http_status, "headers": headers})
-    await send({"type": "http.response.body", "body": write_refusal(refusal)})
+
+def _as_graphql(refusal: TransportRefusal) -> tuple[bytes, str]:
+    return write_refusal(refusal), "application/json"

@@ -8,9 +8,13 @@ LINGER_SECONDS = 1.0
 
 
 class Drain:
-    """Counts operations in flight, and knows how to end what would never end by itself."""
+    """Counts operations in flight, and knows how to end what would never end by itself.
+
+    `leaving` says that load balancers are to send nobody here any more, `draining` that nothing new is begun.
+    """
 
     def __init__(self) -> None:
+        self.leaving = False
         self.draining = False
         self._in_flight = 0
         self._idle = asyncio.Event()
@@ -32,9 +36,14 @@ class Drain:
     def forget(self, goodbye: Callable[[], Awaitable[None]]) -> None:
         self._goodbyes.discard(goodbye)
 
+    async def hand_over(self, seconds: float) -> None:
+        """Serve on for so many seconds while load balancers notice, and ask every client that comes to connect anew."""
+        self.leaving = True
+        await asyncio.sleep(seconds)
+
     async def run(self, grace_seconds: float) -> None:
         """Let queries and mutations finish for at most `grace_seconds`, then close sockets (1001) and end streams."""
-        self.draining = True
+        self.leaving = self.draining = True
         try:
             async with asyncio.timeout(grace_seconds):
                 await self._idle.wait()

@@ -80,11 +80,12 @@ class Executor(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
-    """A token bucket that an operation's cost is charged to: `capacity` in cost units, refilled per second."""
+    """A token bucket, refilled per second: `capacity` in cost units, or in operations where they are `counted`."""
 
     key: str
     capacity: float
     refill_per_second: float
+    counted: bool = False
 
 
 class Session(Protocol):
@@ -98,6 +99,11 @@ class Session(Protocol):
     @property
     def expires_at(self) -> float | None:
         """When the credentials end, in unix seconds."""
+        ...
+
+    @property
+    def deadline(self) -> float | None:
+        """When nobody waits for an answer any more, by the event loop's clock; None for the edge's own time limit."""
         ...
 
     @property

@@ -63,7 +63,7 @@ class GraphQLHTTP:
         self._explorer = explorer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        exchange = Exchange(scope, receive, send, self._settings.compress_from_bytes, closing=self._drain.draining)
+        exchange = Exchange(scope, receive, send, self._settings.compress_from_bytes, closing=self._drain.leaving)
         try:
             await self._answer(exchange)
         except ClientLeft:

@@ -14,7 +14,7 @@ log = structlog.get_logger("agora.edge")
 
 INTERNAL = "INTERNAL"
 
-_STATUS = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403}
+_STATUS = {"UNAUTHENTICATED": 401, "FORBIDDEN": 403, "UNAVAILABLE": 503}
 
 _CODE = re.compile(r"[A-Z][A-Z0-9_]+\Z")
 """Drivers give their exceptions a `code` too; theirs are not for clients."""
@@ -36,7 +36,7 @@ def formatted_error(error: GraphQLError, correlation_id: str) -> dict[str, Any]:
 
 
 def _extensions(error: GraphQLError, formatted: dict[str, Any], correlation_id: str) -> Mapping[str, Any]:
-    cause = _cause(error)
+    cause = cause_of(error)
     if cause is None:
         return {"code": "BAD_USER_INPUT" if error.path is None else "EXECUTION_REFUSED", **(error.extensions or {})}
     if is_coded(cause):
@@ -47,7 +47,8 @@ def _extensions(error: GraphQLError, formatted: dict[str, Any], correlation_id: 
     return {"code": INTERNAL, "correlationId": correlation_id}
 
 
-def _cause(error: GraphQLError) -> BaseException | None:
+def cause_of(error: GraphQLError) -> BaseException | None:
+    """Give what a resolver raised; None for an error that GraphQL itself found."""
     cause: BaseException | None = error
     while isinstance(cause, GraphQLError):
         cause = cause.original_error

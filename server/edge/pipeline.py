@@ -1,14 +1,14 @@
 """From parameters to a written response: the steps that every transport shares."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 import orjson
-from graphql import OperationType
+from graphql import GraphQLError, OperationType
 
 from server.edge.documents import Documents, PreparedOperation
 from server.edge.executor import Executor, Operation, Result, Session, Sink
@@ -20,14 +20,6 @@ from server.edge.trusted import DocumentSource
 
 ONE_SHOT = frozenset({OperationType.QUERY, OperationType.MUTATION})
 ANY_KIND = frozenset(OperationType)
-
-Observer = Callable[[str, str, float], None]
-"""Told of every operation: its kind, `ok`, `refused` or `failed`, and how many seconds it took.
-
-The kind is that of GraphQL, or `unknown` for what was refused before it was admitted.
-"""
-
-UNKNOWN_KIND = "unknown"
 
 FAIR_SHARE = 16
 """Events after which a source with a long backlog lets the others work."""
@@ -73,12 +65,52 @@ class Response:
     executed: bool
 
 
+class Observing(Protocol):
+    """Watches one operation that was admitted."""
+
+    def erred(self, errors: Sequence[GraphQLError]) -> None:
+        """Hear of the errors in a result of it."""
+        ...
+
+    def end(self, outcome: str, seconds: float, error: BaseException | None) -> None:
+        """Hear that it is over: `ok`, `refused` or `failed`, and after how long."""
+        ...
+
+
+class Observer(Protocol):
+    """Is told of every operation once."""
+
+    def refused(self, seconds: float) -> None:
+        """Hear of one that was not admitted."""
+        ...
+
+    def begin(self, admitted: "Admitted", *, streamed: bool) -> Observing:
+        """Hear of one that begins; what is streamed may go on for days, in whichever task asks for its next event."""
+        ...
+
+
+class NoObserver:
+    """Nobody watches; implements `Observer` and `Observing`."""
+
+    def refused(self, seconds: float) -> None:
+        """Nobody hears of it."""
+
+    def begin(self, admitted: "Admitted", *, streamed: bool) -> Observing:  # noqa: ARG002 — the port's signature.
+        """Watch nothing."""
+        return self
+
+    def erred(self, errors: Sequence[GraphQLError]) -> None:
+        """Nobody hears of it."""
+
+    def end(self, outcome: str, seconds: float, error: BaseException | None) -> None:
+        """Nobody hears of it."""
+
+
 class _Observation:
     """Tells the observer how an operation went, once it is over."""
 
-    def __init__(self, observe: Observer, kind: str) -> None:
-        self._observe: Observer | None = observe
-        self._kind = kind
+    def __init__(self, observer: Observer, admitted: "Admitted", *, streamed: bool = False) -> None:
+        self._observing = observer.begin(admitted, streamed=streamed)
         self._outcome = "ok"
         self._began = perf_counter()
 
@@ -88,15 +120,12 @@ class _Observation:
     def see(self, result: Result) -> None:
         if result.errors:
             self._outcome = "failed" if result.executed else "refused"
+            self._observing.erred(result.errors)
 
-    def dismiss(self) -> None:
-        self._observe = None
-
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, *_: object) -> None:
         if kind is not None and not issubclass(kind, GeneratorExit | asyncio.CancelledError):
             self._outcome = "refused" if issubclass(kind, Refusal) else "failed"
-        if self._observe:
-            self._observe(self._kind, self._outcome, perf_counter() - self._began)
+        self._observing.end(self._outcome, perf_counter() - self._began, error)
 
 
 class Pipeline:
@@ -109,24 +138,26 @@ class Pipeline:
         source: DocumentSource,
         limiter: RateLimiter,
         timeout_seconds: float,
-        observe: Observer,
+        observer: Observer,
     ) -> None:
         self._executor = executor
         self._documents = documents
         self._source = source
         self._limiter = limiter
         self._timeout_seconds = timeout_seconds
-        self._observe = observe
+        self._observer = observer
 
     def admit(self, params: GraphQLParams, kinds: Collection[OperationType], *, report: bool = False) -> Admitted:
         """Find, check and price the operation that a request means; nothing of it has run yet.
 
         Raises: Refusal.
         """
-        with _Observation(self._observe, UNKNOWN_KIND) as observation:
-            admitted = self._admit(params, kinds, report=report)
-            observation.dismiss()
-        return admitted
+        began = perf_counter()
+        try:
+            return self._admit(params, kinds, report=report)
+        except Exception:
+            self._observer.refused(perf_counter() - began)
+            raise
 
     def _admit(self, params: GraphQLParams, kinds: Collection[OperationType], *, report: bool) -> Admitted:
         prepared = self._documents.prepare(self._source.text(params)).operation(params.operation_name)
@@ -140,27 +171,50 @@ class Pipeline:
         return Admitted(operation, prepared, cost, report or params.extensions.get("cost") == "report")
 
     async def execute(self, admitted: Admitted, session: Session, correlation_id: str) -> Response:
-        """Run a query or mutation.
+        """Run a query or mutation, and write its response.
 
         Raises: RateLimited, DeadlineExceeded.
         """
-        with _Observation(self._observe, admitted.operation.kind.value) as observation:
+        result = await self._perform(admitted, session, correlation_id)
+        return self._written(admitted, result, correlation_id, self._refunded(admitted, session, result))
+
+    async def answer(self, admitted: Admitted, session: Session, correlation_id: str) -> Result:
+        """Run a query or mutation for a transport that writes responses of another form.
+
+        Raises: RateLimited, DeadlineExceeded.
+        """
+        result = await self._perform(admitted, session, correlation_id)
+        self._refunded(admitted, session, result)
+        return result
+
+    async def _perform(self, admitted: Admitted, session: Session, correlation_id: str) -> Result:
+        with _Observation(self._observer, admitted) as observation:
             await self._limiter.charge(session.buckets, admitted.requested_cost)
             result = await self._execute(admitted.operation, session, correlation_id)
             observation.see(result)
-        return self._settle(admitted, session, result, correlation_id)
+        return result
 
     async def _execute(self, operation: Operation, session: Session, correlation_id: str) -> Result:
+        seconds = self._seconds(session.deadline)
         try:
             async with (
-                asyncio.timeout(self._timeout_seconds) as timeout,
+                asyncio.timeout(seconds) as timeout,
                 session.context(operation, correlation_id) as context,
             ):
                 return await self._executor.execute(operation, context)
         except TimeoutError:
             if timeout.expired():
-                raise DeadlineExceeded(f"The operation took longer than {self._timeout_seconds:g} s.") from None
+                raise DeadlineExceeded(f"The operation took longer than {seconds:g} s.") from None
             raise
+
+    def _seconds(self, deadline: float | None) -> float:
+        """Give how long an operation may take: no longer than whoever asked for it waits."""
+        if deadline is None:
+            return self._timeout_seconds
+        left = round(deadline - asyncio.get_running_loop().time(), 3)
+        if left <= 0:
+            raise DeadlineExceeded("The time for the operation was over before it began.")
+        return min(left, self._timeout_seconds)
 
     async def stream(
         self, admitted: Admitted, session: Session, correlation_id: str, sink: Sink | None = None
@@ -174,7 +228,7 @@ class Pipeline:
         if admitted.operation.kind is not OperationType.SUBSCRIPTION:
             yield await self.execute(admitted, session, correlation_id)
             return
-        with _Observation(self._observe, admitted.operation.kind.value) as observation:
+        with _Observation(self._observer, admitted, streamed=True) as observation:
             await self._limiter.charge(session.buckets, admitted.requested_cost)
             async with aclosing(self._events(admitted, session, correlation_id, sink)) as results:
                 async for result in results:
@@ -195,12 +249,14 @@ class Pipeline:
                 if sent % FAIR_SHARE == 0:
                     await asyncio.sleep(0)
 
-    def _settle(self, admitted: Admitted, session: Session, result: Result, correlation_id: str) -> Response:
+    def _refunded(self, admitted: Admitted, session: Session, result: Result) -> float | None:
+        """Give back what was charged too much; gives what the operation cost, where that is asked for."""
         actual: float | None = None
-        if isinstance(result.data, dict) and (session.buckets or admitted.report):
+        weighed = any(not bucket.counted for bucket in session.buckets)
+        if isinstance(result.data, dict) and (weighed or admitted.report):
             actual = min(admitted.requested_cost, admitted.prepared.cost.actual(result.data))
             self._limiter.refund(session.buckets, admitted.requested_cost - actual)
-        return self._written(admitted, result, correlation_id, actual)
+        return actual
 
     def _written(self, admitted: Admitted, result: Result, correlation_id: str, actual: float | None) -> Response:
         if result.written is not None:

@@ -1,4 +1,4 @@
-"""Rate limits in cost units: token buckets in Valkey, charged before execution, with the overcharge given back."""
+"""Rate limits in cost units or operations: token buckets in Valkey, charged before execution, with the overcharge given back."""
 
 import math
 import time
@@ -112,7 +112,8 @@ class ValkeyRateLimiter:
         credit = {bucket.key: self._take_credit(bucket.key) for bucket in buckets}
         arguments: list[float] = []
         for bucket in buckets:
-            arguments += [cost - credit[bucket.key], bucket.capacity, bucket.refill_per_second]
+            charged = 1 if bucket.counted else cost - credit[bucket.key]
+            arguments += [charged, bucket.capacity, bucket.refill_per_second]
         try:
             refused, wait = await self._script(keys=self._keys(buckets), args=arguments)
         except RedisError as error:
@@ -128,8 +129,9 @@ class ValkeyRateLimiter:
 
     def refund(self, buckets: Sequence[Bucket], amount: float) -> None:
         """Keep the amount for the next charge of these buckets."""
+        weighed = [bucket for bucket in buckets if not bucket.counted]
         if amount > 0:
-            self._restore(buckets, dict.fromkeys((bucket.key for bucket in buckets), amount))
+            self._restore(weighed, dict.fromkeys((bucket.key for bucket in weighed), amount))
 
     def _restore(self, buckets: Sequence[Bucket], credit: Mapping[str, float]) -> None:
         now = time.monotonic()

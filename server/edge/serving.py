@@ -84,13 +84,17 @@ class DrainingServer(uvicorn.Server):
     Uvicorn alone closes WebSockets with 1012 before the application hears of the shutdown.
     """
 
-    def __init__(self, config: uvicorn.Config, drain: Drain, grace_seconds: float) -> None:
+    def __init__(
+        self, config: uvicorn.Config, drain: Drain, grace_seconds: float, handover_seconds: float = 0.0
+    ) -> None:
         super().__init__(config)
         self._drain = drain
         self._grace_seconds = grace_seconds
+        self._handover_seconds = handover_seconds
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
-        """Stop listening, drain, then let uvicorn end what is left."""
+        """Hand over, stop listening, drain, then let uvicorn end what is left."""
+        await self._drain.hand_over(self._handover_seconds)
         for listener in self.servers:
             listener.close()
         await self._drain.run(self._grace_seconds)

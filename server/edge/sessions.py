@@ -16,6 +16,9 @@ Raises: anything with a string `code` and `message`; `UNAUTHENTICATED` answers 4
 both close it with 4403.
 """
 
+DEADLINE = "agora.deadline"
+"""The key in a connection's scope of the moment, by the event loop's clock, after which nobody waits for the answer."""
+
 ContextFactory = Callable[[HTTPConnection], Awaitable[Any]]
 
 
@@ -28,6 +31,7 @@ class AnonymousSession:
     principal: str
     buckets: Sequence[Bucket] = ()
     expires_at: float | None = None
+    deadline: float | None = None
 
     def context(self, operation: Operation, correlation_id: str) -> AbstractAsyncContextManager[Any]:  # noqa: ARG002 # The port names them.
         return self._open()

@@ -13,11 +13,14 @@ from uuid import UUID
 
 import structlog
 
+from data.encryption import SecretUnreadable
 from data.notifications import DueNotifications
 from data.relay import pause
 from data.transactions import SqlTransactions
+from domain import tracing
 from domain.kernel import SYSTEM, Principal, Work, uuid7
 from domain.notifications import (
+    KINDS,
     BeginSending,
     Channel,
     Content,
@@ -34,7 +37,10 @@ from domain.notifications import (
     UnsubscribeTokens,
     begin_sending,
     finish_sending,
+    link_of,
+    place_of,
 )
+from domain.tracing import SpanKind
 
 log = structlog.get_logger("agora.notifications")
 
@@ -56,6 +62,7 @@ class Dispatcher:
         engine: TemplateEngine,
         tokens: UnsubscribeTokens,
         identity: SenderIdentity,
+        opens: Callable[[str, str], str],
         *,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         poll_seconds: float = POLL_SECONDS,
@@ -66,6 +73,7 @@ class Dispatcher:
         self._engine = engine
         self._tokens = tokens
         self._identity = identity
+        self._opens = opens
         self._now = now
         self._poll_seconds = poll_seconds
         self._row: asyncio.Queue[Due | None] = asyncio.Queue(BUFFER)
@@ -115,10 +123,12 @@ class Dispatcher:
                 self._taken.discard(due)
 
     async def _send(self, tenant_id: UUID, notification_id: UUID) -> None:
-        outgoing = await self._transactions.run(begin_sending, BeginSending(id=notification_id), self._work(tenant_id))
-        if outgoing is not None:
-            outcome = await self._attempt(outgoing)
-            await self._transactions.run(finish_sending, outcome, self._work(tenant_id))
+        with tracing.followed_from("notification", [], {"agora.tenant.id": str(tenant_id)}):
+            begin = BeginSending(id=notification_id)
+            outgoing = await self._transactions.run(begin_sending, begin, self._work(tenant_id))
+            if outgoing is not None:
+                outcome = await self._attempt(outgoing)
+                await self._transactions.run(finish_sending, outcome, self._work(tenant_id))
 
     async def _attempt(self, outgoing: Outgoing) -> FinishSending:
         """Render a message and hand it over; say what became of that."""
@@ -126,7 +136,8 @@ class Dispatcher:
         outcome = FinishSending(id=known.id, attempt=outgoing.attempt)
         try:
             message, content = self._rendered(outgoing)
-            receipt = await self._senders[known.channel].send(message)
+            with tracing.span(f"send {known.channel}", {"peer.service": str(known.channel)}, SpanKind.CLIENT):
+                receipt = await self._senders[known.channel].send(message)
         except InvalidTemplate as error:
             log.warning("notification.unwritten", notification_id=str(known.id), reason=error.message)
             return replace(outcome, error=error.message, hopeless=True)
@@ -142,10 +153,14 @@ class Dispatcher:
         if outgoing.source is None:
             raise InvalidTemplate(part="text", reason=f"there is none called {known.template}")
         shop = outgoing.sender_name or identity.name
-        link = f"{identity.url}{known.link}" if known.link and known.channel is not Channel.IN_APP else known.link
+        kind = KINDS.get(known.template or "")
+        sealed = kind.sealed if kind else ()
+        opened = {**outgoing.values, **{name: self._open(outgoing, name) for name in sealed}}
+        path = link_of(kind, opened) if kind and sealed else known.link
+        link = f"{identity.url}{path}" if path and known.channel is not Channel.IN_APP else path
         leaving = self._leaving(outgoing)
         frame = Frame(shop=shop, link=link, unsubscribe_url=leaving) if known.channel is Channel.EMAIL else None
-        values = {**outgoing.values, "shop": shop}
+        values = {**opened, "shop": shop}
         if outgoing.parts:
             values["titles"] = self._titles(outgoing, shop)
         content = self._engine.render(outgoing.source, values, known.locale, frame)
@@ -165,6 +180,17 @@ class Dispatcher:
             devices=outgoing.devices,
         )
         return message, content
+
+    def _open(self, outgoing: Outgoing, name: str) -> str:
+        """Give a sealed part in clear.
+
+        Raises: InvalidTemplate for one that was not sealed for this kind of message.
+        """
+        known = outgoing.notification
+        try:
+            return self._opens(str(outgoing.values.get(name, "")), place_of(known.tenant_id, known.template or ""))
+        except SecretUnreadable as error:
+            raise InvalidTemplate(part=name, reason="it was not sealed for this message") from error
 
     def _titles(self, outgoing: Outgoing, shop: str) -> list[str]:
         locale = outgoing.notification.locale

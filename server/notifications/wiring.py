@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from data.notifications import DueNotifications
+from domain.identity.factors import Secrets
 from domain.notifications import Channel, PushServices, Sender, SenderIdentity, TemplateEngine, UnsubscribeTokens
 from server.notifications.mailbox import InAppSender, Mailbox, MailboxSender
 
@@ -53,4 +54,5 @@ def dispatcher(settings: "Settings", services: "Services") -> "Dispatcher":
         port[TemplateEngine],
         port[UnsubscribeTokens],
         port[SenderIdentity],
+        port[Secrets].decrypt,
     )

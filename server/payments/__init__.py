@@ -1,6 +1,6 @@
 """How money is moved in reality: the providers that the settings name, behind one router, and their webhooks."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from data.database import Database
 from domain.tenancy import Cipher
 from server.payments.accounts import OwnAccount, OwnAccounts
 from server.payments.offline import BankTransfer, Cash
-from server.payments.routing import ProviderAdapter, ProviderRouter
+from server.payments.routing import ProviderAdapter, ProviderCall, ProviderRouter, unobserved
 from server.payments.webhooks import Endpoints, WebhookReceiver
 
 
@@ -42,7 +42,11 @@ class Payments:
 
 @asynccontextmanager
 async def open_payments(
-    settings: PaymentSettings, database: Database | None = None, cipher: Cipher | None = None
+    settings: PaymentSettings,
+    database: Database | None = None,
+    cipher: Cipher | None = None,
+    *,
+    observe: Callable[[ProviderCall], None] | None = None,
 ) -> AsyncIterator[Payments]:
     """Open the providers of these settings; bank transfer and cash need none.
 
@@ -76,7 +80,10 @@ async def open_payments(
         kinds["sandbox"] = OwnAccount(sandbox_account, lambda _, secret: SandboxWebhooks([secret]))
     accounts = None if database is None or cipher is None else OwnAccounts(database, cipher, kinds)
     router = ProviderRouter(
-        [*adapters, BankTransfer(), Cash()], patience_seconds=settings.timeout_seconds + 5, accounts=accounts
+        [*adapters, BankTransfer(), Cash()],
+        patience_seconds=settings.timeout_seconds + 5,
+        accounts=accounts,
+        observe=observe or unobserved,
     )
     try:
         yield Payments(router, receivers, accounts)

@@ -12,6 +12,7 @@ from uuid import UUID
 
 import structlog
 
+from domain import tracing
 from domain.money import Money
 from domain.payments.providers import (
     ChargeOutcome,
@@ -26,6 +27,7 @@ from domain.payments.providers import (
     UnsupportedPaymentMethod,
 )
 from domain.search import CircuitBreaker
+from domain.tracing import SpanKind
 
 T = TypeVar("T")
 log = structlog.get_logger("agora.payments")
@@ -88,7 +90,7 @@ class ProviderCall:
     seconds: float
 
 
-def _unobserved(_call: ProviderCall) -> None:
+def unobserved(_call: ProviderCall) -> None:
     """Nobody counts."""
 
 
@@ -145,7 +147,7 @@ class ProviderRouter:
         patience_seconds: float = 15.0,
         clock: Callable[[], float] = monotonic,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
-        observe: Callable[[ProviderCall], None] = _unobserved,
+        observe: Callable[[ProviderCall], None] = unobserved,
         accounts: Accounts | None = None,
     ) -> None:
         self._lines = {adapter.name: _Line(adapter) for adapter in adapters}
@@ -267,8 +269,9 @@ class ProviderRouter:
         if not line.breaker.allows(begun):
             raise ProviderUnreachable(part=name, outcome_unknown=False)
         try:
-            async with asyncio.timeout(self._patience_seconds):
-                answer = await question(adapter)
+            with tracing.span(f"{name} {operation}", {"peer.service": name}, SpanKind.CLIENT):
+                async with asyncio.timeout(self._patience_seconds):
+                    answer = await question(adapter)
         except ProviderUnreachable as problem:
             self._failed(line, operation, begun, problem)
             raise

@@ -15,12 +15,16 @@ from data.identity.expiry import expired
 from data.transactions import SqlTransactions
 from domain.identity.addresses import AddressType
 from domain.identity.administration import AssignRole, LockUser, UnlockUser, assign_role, lock_user, unlock_user
+from domain.identity.codes import OtpPurpose, RequestCode, request_code
+from domain.identity.entering import SecondFactorDue
+from domain.identity.factors import Challenge, ChallengePurpose, Factors
+from domain.identity.guarding import DeviceTokens
 from domain.identity.login import (
     BeginLogin,
-    Challenge,
     ChangePassword,
     CompleteLogin,
     InvalidCredentials,
+    PasswordChallenge,
     RefuseLogin,
     Register,
     begin_login,
@@ -55,6 +59,7 @@ from domain.identity.sessions import (
 from domain.identity.users import UserFilter, UserReads
 from domain.kernel import AlreadyExists, NotFound, Principal, Work, uuid7
 from domain.paging import PageRequest
+from server.identity.keys import SignedDeviceTokens
 
 PASSWORD = "correct horse"
 POLICY = AccessPolicy(max_failures_per_address=12)
@@ -63,7 +68,7 @@ AT_HOME = Client(address="192.0.2.7", user_agent="test", device_name="Laptop")
 
 @pytest.fixture
 def transactions(database: Database) -> SqlTransactions:
-    return SqlTransactions(database, {AccessPolicy: POLICY})
+    return SqlTransactions(database, {AccessPolicy: POLICY, DeviceTokens: SignedDeviceTokens(b"e" * 32)})
 
 
 @pytest.fixture
@@ -104,10 +109,10 @@ class Door:
         )
         await self.transactions.run(register, command, self.work)
 
-    async def begin(self, email: str = "ann@example.com", client: Client = AT_HOME) -> Challenge:
+    async def begin(self, email: str = "ann@example.com", client: Client = AT_HOME) -> PasswordChallenge:
         return await self.transactions.run(begin_login, BeginLogin(email=email, client=client), self.work)
 
-    async def fail(self, email: str = "ann@example.com", client: Client = AT_HOME) -> Challenge:
+    async def fail(self, email: str = "ann@example.com", client: Client = AT_HOME) -> PasswordChallenge:
         challenge = await self.begin(email, client)
         if challenge.locked_until is None:
             command = RefuseLogin(client=client, credentials=challenge.credentials)
@@ -118,10 +123,22 @@ class Door:
         challenge = await self.begin(email)
         assert challenge.credentials is not None
         command = CompleteLogin(client=AT_HOME, credentials=challenge.credentials)
-        return await self.transactions.run(complete_login, command, self.work)
+        entered = await self.transactions.run(complete_login, command, self.work)
+        assert not isinstance(entered, SecondFactorDue)
+        return entered
 
     async def refresh(self, token: str) -> SignIn | None:
         return await self.transactions.run(refresh, Refresh(token_hash=hash_token(token)), self.work)
+
+    async def ask_for_a_code(self, email: str = "ann@example.com") -> None:
+        command = RequestCode(email=email, purpose=OtpPurpose.LOGIN, client=AT_HOME)
+        await self.transactions.run(request_code, command, self.work)
+
+    async def put_a_challenge(self) -> None:
+        async def put(command: ChallengePurpose, work: Work, factors: Factors) -> None:
+            factors.add(Challenge.put(command, None, POLICY.challenge_lifetime, work)[1])
+
+        await self.transactions.run(put, ChallengePurpose.PASSKEY_LOGIN, self.work)
 
     def as_user(self, signed_in: SignIn) -> Work:
         return replace(self.work, actor=signed_in.principal)
@@ -188,8 +205,10 @@ class TestLoginGuard:
 
     async def test_locks_an_address_that_nobody_has_just_the_same(self, door: Door) -> None:
         for _ in range(5):
-            assert await door.fail("nobody@example.com") == Challenge()
-        assert await door.begin("nobody@example.com") == Challenge(locked_until=door.work.now + timedelta(minutes=15))
+            assert await door.fail("nobody@example.com") == PasswordChallenge()
+        assert await door.begin("nobody@example.com") == PasswordChallenge(
+            locked_until=door.work.now + timedelta(minutes=15)
+        )
 
     async def test_lets_five_through_however_many_come_at_once(self, door: Door) -> None:
         await door.register()
@@ -471,11 +490,15 @@ class TestExpired:
                     await session.execute(delete(table).where(old))
                 return {table.name: len((await session.execute(select(table))).all()) for table, _ in expired(now)}
 
-        all_of_it = {"login_guard": 1, "refresh_token": 1, "session": 1, "login_attempt": 2}
+        kept = {"login_guard": 4, "refresh_token": 1, "session": 1, "login_attempt": 2, "social_login": 0}
+        all_of_it = {**kept, "challenge": 1, "one_time_code": 1}
         now = door.work.now
+        await door.ask_for_a_code()
+        await door.put_a_challenge()
         assert await left(now) == all_of_it
-        assert await left(now + timedelta(minutes=16)) == {**all_of_it, "login_guard": 0}
-        assert await left(now + timedelta(days=30)) == {**all_of_it, "login_guard": 0}
-        gone = {**all_of_it, "login_guard": 0, "refresh_token": 0}
+        later = {**kept, "challenge": 0, "one_time_code": 0, "login_guard": 0}
+        assert await left(now + timedelta(minutes=16)) == later
+        assert await left(now + timedelta(days=30)) == later
+        gone = {**later, "refresh_token": 0}
         assert await left(now + timedelta(days=31)) == gone
         assert await left(now + timedelta(days=181)) == dict.fromkeys(all_of_it, 0)

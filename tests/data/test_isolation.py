@@ -21,8 +21,9 @@ from domain.kernel import uuid7
 
 APP, SYSTEM = "agora_app", "agora_system"
 OWNED = sorted(table.fullname for table in metadata.tables.values() if table.info.get(TENANT_OWNED))
-# What belongs to no tenant: how far the relay is, the law of provinces, and the queue, which the application cannot read.
-SHARED = {"platform.relay_cursor", "tenancy.province_territory", f"public.{VERSION_TABLE}"}
+# What belongs to no tenant: how far the relay is, the backups that all of it came from, the law of provinces, and the queue,
+# which the application cannot read.
+SHARED = {"platform.relay_cursor", "platform.restoration", "tenancy.province_territory", f"public.{VERSION_TABLE}"}
 QUEUE = "jobs"
 # One context's index on another's table: no metadata can hold it, for contexts do not import each other.
 FOREIGN_INDEXES = {"ix_product_words"}

@@ -9,7 +9,7 @@ import pytest
 import data.tables  # noqa: F401 — maps every table.
 from data.kernel import TENANT_OWNED, metadata
 
-WHOLE = {"tenancy.tenant", "tenancy.tenant_host", "search.index_request"}
+WHOLE = {"tenancy.tenant", "tenancy.tenant_host", "search.index_request", "identity.social_login"}
 """Few rows that every tenant's requests need or that belong to nobody: whole on every node (docs/adr/0026)."""
 
 DISTRIBUTED = sorted(

@@ -29,6 +29,8 @@ class TestArgon2Hasher:
     async def test_fits_nothing_without_a_hash(self, hasher: Argon2Hasher) -> None:
         assert not await hasher.verify(None, "a password that nobody has")
         assert not await hasher.verify("not a hash", "anything")
+        # An account that came by a provider has an empty one.
+        assert not await hasher.verify("", "a password that nobody has")
 
     async def test_works_as_hard_without_a_hash_as_with_one(self) -> None:
         tried: list[str] = []

@@ -409,7 +409,8 @@ class TestTheSearchLog:
                 noted.note(self.search(tenant_id))
                 async with asyncio.timeout(5):
                     await noted.flush()
-        assert [(each["event"], each["searches"]) for each in logged] == [("search_log.dropped", 1)]
+        dropped = [each["searches"] for each in logged if each["event"] == "search_log.dropped"]
+        assert dropped == [1]
 
     async def test_drops_what_it_cannot_hold_and_says_how_much(
         self, database: Database, tenant_id: UUID, monkeypatch: pytest.MonkeyPatch

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,10 +22,9 @@ from tests.schema.fuzz.furnishing import furnish
 from tests.schema.fuzz.shop import FERNHILL, QUARRYBANK, Shop, email_of, fill, password_of, survey
 
 ROOT = Path(__file__).parents[2]
-GATEWAY = ROOT / "tests" / "gateway"
-CONFIG = ROOT / "deploy" / "gateway" / "gateway.config.mjs"
+GATEWAY = ROOT / "deploy" / "gateway"
 READY = " is ready at "
-START_SECONDS = 60
+START_SECONDS, STOP_SECONDS = 240, 90
 LOGIN = """mutation($email: String!, $password: String!) {
   login(email: $email, password: $password) { __typename ... on Authentication { accessToken } } }"""
 
@@ -37,10 +36,13 @@ def environment() -> dict[str, str]:
 
 
 @contextmanager
-def process(command: list[str], log: Path, ready: Callable[[], bool], **more: Any) -> Iterator[subprocess.Popen[bytes]]:
+def process(
+    command: list[str], log: Path, ready: Callable[[], bool], variables: Mapping[str, str] | None = None, **more: Any
+) -> Iterator[subprocess.Popen[bytes]]:
     """Start a program, wait until it is ready, and stop it in the end."""
+    env = environment() | (variables or {})
     with log.open("wb") as output:
-        running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=environment(), **more)
+        running = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, env=env, **more)
     with running:
         try:
             deadline = time.monotonic() + START_SECONDS
@@ -52,7 +54,7 @@ def process(command: list[str], log: Path, ready: Callable[[], bool], **more: An
         finally:
             running.terminate()
             try:
-                running.wait(15)
+                running.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 running.kill()
 
@@ -88,16 +90,16 @@ def missing() -> str | None:
     if shutil.which("node") is None:
         return "Node is not installed"
     if not (GATEWAY / "node_modules").is_dir():
-        return "the gateway is not installed: run `npm ci` in tests/gateway"
+        return "the gateway is not installed: run `npm ci` in deploy/gateway"
     return None
 
 
 @contextmanager
-def hive_gateway(supergraph: Path) -> Iterator[str]:
-    """Start Hive Gateway before composed subgraphs; gives the address, without a path."""
+def hive_gateway(supergraph: Path, home: Path, **variables: str) -> Iterator[str]:
+    """Start Hive Gateway before composed subgraphs of a home; gives the address, without a path."""
     port, log = free_port(), supergraph.with_suffix(".log")
     command = ["node", "node_modules/@graphql-hive/gateway/dist/bin.js", "supergraph", str(supergraph)]
-    command += ["--config-path", str(CONFIG), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--config-path", "gateway.config.mjs", "--host", "127.0.0.1", "--port", str(port)]
     url = f"http://127.0.0.1:{port}"
 
     def ready() -> bool:
@@ -106,7 +108,8 @@ def hive_gateway(supergraph: Path) -> Iterator[str]:
         except httpx.TransportError:
             return False
 
-    with process(command, log, ready, cwd=GATEWAY):
+    variables = {"AGORA_ROUTER_SECRET": Settings(home=home).router_key, **variables}
+    with process(command, log, ready, variables, cwd=GATEWAY):
         yield url
 
 
@@ -118,13 +121,21 @@ class Caller:
     tokens: dict[str, str]
 
     async def send(
-        self, url: str, document: str, variables: Any = None, *, person: str = "guest", language: str = "en"
+        self,
+        url: str,
+        document: str,
+        variables: Any = None,
+        *,
+        person: str = "guest",
+        language: str = "en",
+        operation: str | None = None,
+        auth: httpx.Auth | None = None,
     ) -> Any:
         headers = {"x-agora-tenant": FERNHILL.code, "accept-language": language}
         if person in self.tokens:
             headers["authorization"] = f"Bearer {self.tokens[person]}"
-        body = {"query": document, "variables": variables or {}}
-        answer = await self.client.post(url, json=body, headers=headers)
+        body = {"query": document, "variables": variables or {}} | ({"operationName": operation} if operation else {})
+        answer = await self.client.post(url, json=body, headers=headers, auth=auth)
         return answer.json()
 
     async def log_in(self, url: str, **names: str) -> None:

@@ -29,6 +29,7 @@ def settings(engines: Engines, tmp_path_factory: pytest.TempPathFactory) -> Sett
         redis_url=engines.redis_url,
         redis_namespace="schema",
         secret_key="a secret that is long enough for tests",
+        telegram_bot_token="1234:a token that only the bot's owner has",
     )
 
 

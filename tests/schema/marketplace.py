@@ -18,7 +18,9 @@ from server.services import Services
 from tests.schema.buying_marketplace import bought_in
 from tests.schema.delivery_marketplace import delivered_in
 from tests.schema.documents import document
+from tests.schema.factor_marketplace import secured_in
 from tests.schema.recipes import SPARE_CATEGORIES, SPARE_SKUS, SPARE_SLUGS
+from tests.schema.sign_on_marketplace import signed_in_by
 from tests.schema.talking import talked_in
 
 PASSWORD = "correct horse battery"
@@ -98,6 +100,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     mark = tenant_id.hex[-8:]
     everything = Principal(user_id=uuid7(), tenant_id=tenant_id, permissions=EVERYTHING)
     await _people(market, mark, everything)
+    await secured_in(market)
     await _stores(market, mark)
     await _goods(market, mark)
     await _spares(market, mark)
@@ -108,6 +111,7 @@ async def furnished(graph: Any, services: Services, tenant_id: UUID, code: str) 
     await _letters(market, mark)
     await talked_in(market)
     await delivered_in(market)
+    await signed_in_by(market, mark)
     return market
 
 
@@ -131,7 +135,9 @@ async def _people(market: Marketplace, mark: str, everything: Principal) -> None
         addressType="BILLING",
     )
     role = await market.make("defineRole", name=f"packer_{mark}", permissions=["inventory.read"])
+    issued = await market.do("createApiKey", name="Ledger", scopes=["inventory.read"])
     market.keys |= {
+        "api_key": issued["apiKey"]["id"],
         "user": str(person.user_id),
         "email": email,
         "session": str(person.session_id),
@@ -232,6 +238,8 @@ async def _opinions(market: Marketplace, mark: str) -> None:
     await market.make("voteReview", id=review["id"], vote="HELPFUL")
     await market.make("addToWishlist", reader, productId=market.keys["product"])
     own = await market.make("createReview", productId=market.keys["accessory"], rating=3)
+    erasure = await market.make("eraseUser", userId=str(reader.user_id), reason="asked by letter")
+    market.keys["erasure"] = erasure["id"]
     market.keys |= {"review": review["id"], "own_review": own["id"], "reader": str(reader.user_id)}
 
 

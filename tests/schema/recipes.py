@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from tests.schema import api_key_recipes as api_keys
 from tests.schema import buying_recipes as buying
 from tests.schema import delivery_recipes as delivery
+from tests.schema import factor_recipes as factors
 from tests.schema import live_recipes as live
+from tests.schema import sign_on_recipes as sign_on
 from tests.schema import talking
 from tests.schema.keys import CAD, CATEGORY, PRODUCT, SKU, STORE, STREET, USER, Fresh, Key, filled, keyed, keys_in
 from tests.schema.keys import taking as _input
@@ -25,7 +28,12 @@ VARIANT = {"name": "Blue", "sku": Fresh("SKU-")}
 # unless it has required arguments.
 RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     # platform
-    "auditLog": [{"filter": {"aggregateId": PRODUCT}}, {"filter": {"userId": USER}}],
+    "auditLog": [
+        {"filter": {"aggregateId": PRODUCT}},
+        {"filter": {"userId": USER}},
+        {"filter": {"apiKeyId": Key("api_key")}},
+    ],
+    "privilegedActions": [{"filter": {"actorId": USER}}, {"filter": {"impersonatorId": USER}}],
     "eventStream": {"aggregateId": PRODUCT},
     "requeueDeadLetter": _input(id=Key("letter")),
     "replayProjection": _input(projection="there.is_none"),
@@ -73,6 +81,12 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "lockUser": _input(userId=USER),
     "unlockUser": _input(userId=USER),
     "deactivateUser": _input(userId=USER),
+    "impersonate": {"userId": USER, "reason": "a question"},
+    "endImpersonation": {"sessionId": Key("session")},
+    "requestErasure": {"password": "not the password"},
+    "cancelErasure": _input(id=Key("erasure")),
+    "exportUserData": _input(userId=USER, reason="asked by letter"),
+    "eraseUser": _input(userId=USER, reason="asked by letter"),
     # localization
     "translations": TEXT_OF_PRODUCT,
     "translationOverrides": TEXT_OF_PRODUCT,
@@ -198,10 +212,13 @@ RECIPES: dict[str, dict[str, Any] | list[dict[str, Any]]] = {
     "scheduleBroadcast": _input(id=Key("broadcast"), at="2100-01-01T00:00:00Z"),
     "sendBroadcast": _input(id=Key("broadcast")),
     "cancelBroadcast": _input(id=Key("broadcast")),
+    **api_keys.RECIPES,
     **buying.RECIPES,
     **talking.RECIPES,
     **live.RECIPES,
     **delivery.RECIPES,
+    **factors.RECIPES,
+    **sign_on.RECIPES,
 }
 
 # Names of arguments that, beside everything of type ID, name something that a tenant owns.
@@ -220,6 +237,8 @@ NOT_OWNED = {
     "upsertTemplate.input.code": "a kind of message that every tenant may write a text for",
     **buying.NOT_OWNED,
     **delivery.NOT_OWNED,
+    **factors.NOT_OWNED,
+    **sign_on.NOT_OWNED,
 }
 
 

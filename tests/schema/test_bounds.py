@@ -48,6 +48,7 @@ async def sent(engines: Any, supergraph: Any, make_tenant: Any, tmp_path_factory
         redis_url=engines.redis_url,
         redis_namespace="bounds",
         secret_key="a secret that is long enough for tests",
+        telegram_bot_token="1234:a token that only the bot's owner has",
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(asyncpg, "connect", listening)

@@ -96,7 +96,11 @@ async def ground(engines: Any, supergraph: Any, tmp_path_factory: pytest.TempPat
     upgrade(url)
     home = tmp_path_factory.mktemp("fuzz")
     settings = Settings(
-        home=home, database_url=url, redis_url=engines.redis_url, secret_key="long enough for a test " * 2
+        home=home,
+        database_url=url,
+        redis_url=engines.redis_url,
+        secret_key="long enough for a test " * 2,
+        telegram_bot_token="1234:a bot",
     )
     async with opened(settings) as services:
         await fill(services)

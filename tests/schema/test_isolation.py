@@ -122,7 +122,8 @@ def without(text: str, keys: dict[str, str], foreign: tuple[str, ...]) -> str:
     """Take out what was asked for, and what every call makes anew."""
     for path in foreign:
         text = text.replace(json.dumps(keys[path])[1:-1], f"<{path}>")
-    text = re.sub(r'"Authentication_(access|refresh)Token": "[^"]*"', "", text)
+    text = re.sub(r'"(Authentication_(access|refresh|device)Token|IssuedApiKey_key)": "[^"]*"', "", text)
+    text = re.sub(r"agora_[0-9a-f]{32}_", "agora_<id>_", text)
     text = re.sub(r'"\w*(processingMs|[vV]ersion)": [0-9.e-]+', "", text)
     return MOMENT.sub("<moment>", UUID_TEXT.sub("<id>", FRESH.sub("<fresh>", text)))
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import pytest
 
+from domain.identity.factors import Secrets
 from domain.identity.profile import Profile
 from domain.identity.users import User
 from domain.kernel import NOBODY, Principal, Work, uuid7
@@ -59,7 +60,8 @@ def deliver(services: Services, tenant_id: UUID) -> Callable[[], Awaitable[int]]
     port, carriers = services.by_port, {channel: Carrier() for channel in Channel}
     due = OwnDue(services.database, tenant_id)
     engine, tokens, identity = port[TemplateEngine], port[UnsubscribeTokens], port[SenderIdentity]
-    return Dispatcher(services.transactions, due, carriers, engine, tokens, identity).send_due
+    opens = port[Secrets].decrypt
+    return Dispatcher(services.transactions, due, carriers, engine, tokens, identity, opens).send_due
 
 
 @pytest.fixture

@@ -178,6 +178,17 @@ class TestRefundPayment:
         assert answers[0].data["refundPayment"]["state"] == "PENDING"
         assert (await books(graph))["REFUNDS"] == -30_00
 
+    async def test_stops_at_what_the_condition_of_a_role_allows(self, graph: Any, buy: Buy, tenant_id: UUID) -> None:
+        made = await buy()
+        limit = "object.amount_minor <= 2000 && object.currency == 'CAD'"
+        clerk = Principal(user_id=uuid7(), tenant_id=tenant_id, conditions=(("payments.refund", limit),))
+        beyond = await graph(REFUND, {"id": str(made.id), "amount": 20_01, "key": "c1"}, principal=clerk)
+        assert (beyond.data, beyond.codes) == (None, ["FORBIDDEN"])
+        assert "REFUNDS" not in await books(graph)
+        within = await graph(REFUND, {"id": str(made.id), "amount": 20_00, "key": "c2"}, principal=clerk)
+        assert within.data["refundPayment"]["state"] == "PENDING"
+        assert (await books(graph))["REFUNDS"] == -20_00
+
     async def test_refuses_more_than_was_paid(self, graph: Any, buy: Buy) -> None:
         made = await buy()
         answer = await graph(REFUND, {"id": str(made.id), "amount": 118_01, "key": "r2"})

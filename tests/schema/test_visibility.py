@@ -11,7 +11,15 @@ from schema.kernel import visibility_of
 from schema.supergraph.declarations import BulkField
 
 ROOTS = ("Query", "Mutation", "Subscription")
-ENTERING = frozenset({"register", "login", "refresh_token", "logout", "track_search_click", "unsubscribe"})
+ENTERING = frozenset(
+    {
+        "register", "login", "refresh_token", "logout", "track_search_click", "unsubscribe", "complete_login",
+        "begin_passkey_login", "login_with_passkey", "request_otp", "verify_otp", "login_with_otp", "verify_email",
+        "request_password_reset", "reset_password",
+        "begin_social_login",
+        "social_login",
+    }
+)  # fmt: skip
 # A guest holds the secret token of a cart and needs no account to buy what is in it.
 BUYING_AS_A_GUEST = frozenset(
     {

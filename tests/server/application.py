@@ -19,6 +19,7 @@ from server.app import build
 from server.edge.serving import server_config
 from server.edge.settings import EdgeSettings
 from server.settings import Settings
+from tests.gateway.routing import AsRouter
 
 T = TypeVar("T")
 TRANSPORT = Subprotocol("graphql-transport-ws")
@@ -95,6 +96,12 @@ class Application:
     async def post(self, path: str, content: bytes | str, headers: dict[str, str]) -> Reply:
         given = {"content-type": "application/json", **headers}
         return Reply(await self.client.post(path, content=content, headers=given))
+
+    async def ask_subgraph(self, context: str, document: str, variables: Any = None, **headers: str) -> Reply:
+        """Send an operation to one subgraph, as the router does; headers are given with underscores."""
+        body = {"query": document, "variables": variables or {}}
+        url, auth = f"/subgraphs/{context}/graphql", AsRouter(self.settings.router_key)
+        return Reply(await self.client.post(url, json=body, headers=named(None, None, headers), auth=auth))
 
     async def get(self, path: str) -> httpx.Response:
         return await self.client.get(path)

@@ -34,6 +34,7 @@ def application_settings(
         redis_url=engines.redis_url,
         redis_namespace="application",
         secret_key="a secret that is long enough for tests",
+        telegram_bot_token="1234:a token that only the bot's owner has",
     )
 
 

@@ -200,8 +200,7 @@ class TestABadToken:
         assert (reply.status, reply.body["code"]) == (401, "UNAUTHENTICATED")
 
     async def test_is_refused_by_each_subgraph(self, application: Application, bad: str) -> None:
-        body = json.dumps({"query": "{ __typename }"})
-        reply = await application.post("/subgraphs/catalog/graphql", body, {"authorization": f"Bearer {bad}"})
+        reply = await application.ask_subgraph("catalog", "{ __typename }", authorization=f"Bearer {bad}")
         assert (reply.status, reply.codes) == (401, ["UNAUTHENTICATED"])
 
 
@@ -284,8 +283,7 @@ class TestInProduction:
         assert "<html" not in page.text.lower()
 
     async def test_subgraphs_still_tell_a_router_what_they_are(self, production: Application) -> None:
-        body = json.dumps({"query": "{ _service { sdl } }"})
-        reply = await production.post("/subgraphs/catalog/graphql", body, {})
+        reply = await production.ask_subgraph("catalog", "{ _service { sdl } }")
         assert "type Product" in reply.data["_service"]["sdl"]
 
 

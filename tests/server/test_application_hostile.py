@@ -213,7 +213,6 @@ class TestAnIdInADocument:
         document = "query($of: [_Any!]!) { _entities(representations: $of) { ... on Product { id name } } }"
         for key in ({"id": "rubbish"}, {"sku": "a\x00b"}, {"id": None}, {"sku": 7}, {}, {"id": ["x"]}):
             variables = {"of": [{"__typename": "Product", **key}]}
-            body = json.dumps({"query": document, "variables": variables})
-            reply = await application.post("/subgraphs/catalog/graphql", body, {"x-agora-tenant": shop.code})
+            reply = await application.ask_subgraph("catalog", document, variables, x_agora_tenant=shop.code)
             assert "INTERNAL" not in reply.codes, (key, reply.body)
             assert reply.status in {200, 400}

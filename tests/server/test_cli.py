@@ -44,10 +44,18 @@ class Serving:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def child(self, *words: str) -> psutil.Process:
-        return next(each for each in self.family() if all(word in each.cmdline() for word in words))
+        return next(each for each in self.family() if all(word in words_of(each) for word in words))
 
     def status(self) -> int:
         return httpx.get(self.url, params={"query": "{ __typename }"}, timeout=5).status_code
+
+
+def words_of(process: psutil.Process) -> list[str]:
+    """Give the command line of a process; one that has just ended has none."""
+    try:
+        return process.cmdline()
+    except (psutil.NoSuchProcess, psutil.ZombieProcess):
+        return []
 
 
 @contextmanager
@@ -124,7 +132,7 @@ class TestServe:
         first.kill()
         first.wait(5)
         deadline = time.monotonic() + 10
-        while not any("worker" in each.cmdline() for each in served.family()):
+        while not any("worker" in words_of(each) for each in served.family()):
             assert time.monotonic() < deadline, "the worker did not come back"
             time.sleep(0.05)
         assert served.child("worker").pid != first.pid

@@ -1,5 +1,6 @@
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -44,6 +45,28 @@ def unforced_table(database_url: str) -> Iterator[str]:
         connection.execute("CREATE TABLE public.leaky (tenant_id uuid)")
         yield "leaky"
         connection.execute("DROP TABLE public.leaky")
+
+
+class TestProvidersOfLogIns:
+    def errors(self, **given: Any) -> list[str]:
+        found = misconfigurations(Settings(**given), {})
+        return [each.detail for each in found if each.verdict is Verdict.ERROR]
+
+    def test_need_their_secrets(self) -> None:
+        assert self.errors(google_client_id="g") == [
+            "AGORA_GOOGLE_CLIENT_ID needs AGORA_GOOGLE_CLIENT_SECRET beside it"
+        ]
+        (found,) = self.errors(apple_client_id="a", apple_team_id="t")
+        assert found == "AGORA_APPLE_CLIENT_ID needs AGORA_APPLE_KEY_ID, AGORA_APPLE_PRIVATE_KEY beside it"
+        assert self.errors(google_client_id="g", google_client_secret="s") == []
+
+    def test_need_a_way_back_and_https_in_production(self) -> None:
+        plain = {"name": "id", "title": "I", "issuer": "http://id.example", "client_id": "a", "client_secret": "b"}
+        assert self.errors(environment="production", oidc_providers=[plain]) == [
+            "AGORA_LOGIN_REDIRECT_URIS is unset: no log-in by a provider comes back anywhere",
+            "the issuer of id in AGORA_OIDC_PROVIDERS is not https",
+        ]
+        assert self.errors(oidc_providers=[plain]) == []
 
 
 class TestDoctor:

@@ -1,6 +1,7 @@
 """Sending, on the real database: once, in time, not too often, and whoever dies meanwhile."""
 
 import asyncio
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -11,11 +12,16 @@ import pytest
 from sqlalchemy import func, select
 
 from data.database import Database
+from data.identity.factor_tables import one_time_code
 from data.notifications.tables import broadcast, communication_analytics, inbox, notification
 from data.transactions import SqlTransactions
 from domain import notifications as domain
 from domain.catalog import CreateProduct, create_product
+from domain.identity.codes import OtpPurpose, RequestCode, request_code
+from domain.identity.factors import Secrets
+from domain.identity.guarding import DeviceTokens
 from domain.identity.profile import Profile
+from domain.identity.sessions import AccessPolicy
 from domain.identity.users import User, Users
 from domain.jobs import JobQueue
 from domain.kernel import Envelope, Principal, Work, uuid7
@@ -34,17 +40,21 @@ from domain.notifications import (
     RegisterPushSubscription,
     SendBroadcast,
     SenderIdentity,
+    SendNotification,
     SetDoNotDisturb,
     TemplateEngine,
     Unsubscribe,
     UnsubscribeTokens,
     UpdateCommunicationPreferences,
 )
-from domain.processes import broadcasting, notifying
+from domain.processes import broadcasting, notifying, recovering
+from server.identity.keys import KeyedSecrets, SignedDeviceTokens
 from server.notifications.dispatch import Dispatcher
 from server.notifications.templating import JinjaTemplates
 from tests.events import eventually, running
 from tests.notifications import KEYS, TOKENS, Carrier, OwnDue, add_user
+
+VAULT = KeyedSecrets(b"c" * 32, b"d" * 32)
 
 
 class Post:
@@ -54,7 +64,14 @@ class Post:
         self.database, self.work = database, work
         self.transactions = SqlTransactions(
             database,
-            {TemplateEngine: JinjaTemplates(), PushServices: PushServices(), UnsubscribeTokens: TOKENS},
+            {
+                TemplateEngine: JinjaTemplates(),
+                PushServices: PushServices(),
+                UnsubscribeTokens: TOKENS,
+                Secrets: VAULT,
+                DeviceTokens: SignedDeviceTokens(b"e" * 32),
+                AccessPolicy: AccessPolicy(),
+            },
         )
         self.carriers = {channel: Carrier() for channel in Channel}
         self.now = work.now
@@ -68,6 +85,7 @@ class Post:
             JinjaTemplates(),
             TOKENS,
             SenderIdentity(name="Harbour", address="shop@harbour.example", url="https://harbour.example"),
+            VAULT.decrypt,
             now=lambda: self.now,
             poll_seconds=0.02,
         )
@@ -104,6 +122,14 @@ class Post:
         await self.run(handler, envelope)
         return envelope
 
+    async def ask_for(self, email: str, *, by_link: bool = False) -> None:
+        """Ask for a code or a link, and let whoever sends it hear of it."""
+        wanted = RequestCode(email=email, purpose=OtpPurpose.PASSWORD_RESET, by_link=by_link)
+        await self.run(request_code, wanted)
+        async with self.database.session(self.work.tenant_id) as session:
+            (code_id,) = await session.scalars(select(one_time_code.c.id))
+        await self.hear("identity.code_requested", {}, recovering.send_code, aggregate_id=code_id)
+
     async def write_to(self, user: UUID, times: int = 1) -> None:
         """Let somebody get so many chat messages."""
         for number in range(times):
@@ -134,7 +160,55 @@ def post(database: Database, work: Work) -> Post:
     return Post(database, work)
 
 
+class TestACode:
+    async def test_is_sealed_until_it_is_handed_over(self, post: Post) -> None:
+        await post.person("ann@example.com", first_name="Ann")
+        await post.ask_for("ann@example.com")
+        ((data, subject, link),) = await post.rows("data", "subject", "link")
+        assert await post.dispatcher.send_due() == 1
+        (letter,) = post.carriers[Channel.EMAIL].messages
+        found = re.search(r"your code is (\d{6})\. It is good for 10 minutes", letter.text)
+        assert found is not None
+        assert found[1] not in f"{data} {subject} {link} {await post.rows('data', 'subject', 'text', 'link')}"
+        assert (letter.to, letter.subject) == ("ann@example.com", "Your code for Harbour")
+
+    async def test_may_be_a_link(self, post: Post) -> None:
+        await post.person("ann@example.com")
+        await post.ask_for("ann@example.com", by_link=True)
+        assert await post.dispatcher.send_due() == 1
+        (letter,) = post.carriers[Channel.EMAIL].messages
+        assert re.fullmatch(r"https://harbour\.example/reset-password\?token=[\w-]{43}", letter.link or "")
+        assert (letter.link or "") in (letter.html or "")
+        assert await post.rows("link") == [(None,)]
+
+    async def test_is_for_one_message_and_no_other(self, post: Post) -> None:
+        ann = await post.person()
+        sealed = VAULT.encrypt("427193", "elsewhere")
+        told = SendNotification(user_id=ann, template="one_time_code", data={"code": sealed, "minutes": 10})
+        await post.run(notifying.send_notification, told)
+        await post.dispatcher.send_due()
+        assert post.carriers[Channel.EMAIL].messages == []
+        assert await post.rows("state") == [("failed",)]
+
+
 class TestNews:
+    @pytest.mark.parametrize(
+        ("name", "subject"),
+        [
+            ("new_device_seen", "A log-in from a new place"),
+            ("two_factor_enabled", "Your account asks for a second factor now"),
+            ("two_factor_disabled", "Your account asks for no second factor any more"),
+            ("passkey_added", "A new passkey"),
+            ("recovery_code_used", "A recovery code was used"),
+        ],
+    )
+    async def test_of_an_account_goes_to_its_owner(self, post: Post, name: str, subject: str) -> None:
+        ann = await post.person("ann@example.com")
+        await post.hear(f"identity.{name}", {"user_id": str(ann), "left": 3})
+        assert await post.dispatcher.send_due() == 2
+        (letter,) = post.carriers[Channel.EMAIL].messages
+        assert (letter.to, letter.subject) == ("ann@example.com", subject)
+
     async def test_reaches_people_where_they_are_reached_and_once_however_often_it_is_heard(self, post: Post) -> None:
         ann = await post.person("ann@example.com", first_name="Ann", locale="fr-CA")
         envelope = await post.hear("user.registered", {"user_id": str(ann)})

@@ -35,6 +35,13 @@ class TestSettings:
         assert settings.allowed_origins == ("https://a.example", "https://b.example")
         assert settings.port == 8001
 
+    def test_refuse_a_list_of_breached_passwords_that_is_not_there(self, tmp_path: Path) -> None:
+        for wrong in (tmp_path / "none", tmp_path):
+            with pytest.raises(ValidationError, match="is no file"):
+                Settings(breached_passwords=wrong)
+        (tmp_path / "list").write_text("0" * 40)
+        assert Settings(breached_passwords=tmp_path / "list").breached_passwords == tmp_path / "list"
+
     def test_of_the_command_line_win(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AGORA_PORT", "8001")
         assert Settings(port=8002).port == 8002

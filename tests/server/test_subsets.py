@@ -12,8 +12,10 @@ import pytest
 from graphql import build_schema
 
 from schema.graph import CONTEXTS, subgraph
+from server.settings import Settings
 from tests.gateway.entities import Entity, entities, origin
 from tests.gateway.processes import Caller, agora, stock
+from tests.gateway.routing import AsRouter
 from tests.schema.fuzz.shop import FERNHILL, Shop, email_of
 
 STOREFRONT = "catalog,search,inventory,reviews,identity"
@@ -60,6 +62,7 @@ class Parts:
     part: str
     shop: Shop
     caller: Caller
+    router: AsRouter
 
     async def both(self, document: str, variables: Any = None, *, person: str = "guest", language: str = "en") -> Any:
         """Ask the whole and the part; give the answer that both agree on."""
@@ -90,7 +93,7 @@ async def parts(home: Path, whole: str) -> AsyncIterator[Parts]:
         async with httpx.AsyncClient(timeout=30) as client:
             caller = Caller(client, {})
             await caller.log_in(f"{whole}/graphql", buyer="buyer", admin="admin", seller="seller1")
-            made = Parts(whole, part, shop, caller)
+            made = Parts(whole, part, shop, caller, AsRouter(Settings(home=home).router_key))
             await indexed(made)
             yield made
 
@@ -198,7 +201,8 @@ SURROUNDED = {
 class TestSubgraph:
     @pytest.mark.parametrize("context", CONTEXTS)
     async def test_tells_its_schema(self, parts: Parts, context: str) -> None:
-        answer = await parts.caller.send(f"{parts.whole}/subgraphs/{context}/graphql", "{ _service { sdl } }")
+        url = f"{parts.whole}/subgraphs/{context}/graphql"
+        answer = await parts.caller.send(url, "{ _service { sdl } }", auth=parts.router)
         assert answer["data"]["_service"]["sdl"].strip() == subgraph(context).as_str().strip()
         build_schema(answer["data"]["_service"]["sdl"], assume_valid_sdl=True)
 
@@ -228,7 +232,9 @@ async def ask(parts: Parts, entity: Entity, representations: list[dict[str, Any]
     document = f"""query($of: [_Any!]!) {{
       _entities(representations: $of) {{ __typename ... on {entity.type_name} {{ {" ".join(entity.fields)} }} }} }}"""
     url = f"{parts.whole}/subgraphs/{entity.context}/graphql"
-    answer = await parts.caller.send(url, document, {"of": representations}, person="admin", language="fr")
+    answer = await parts.caller.send(
+        url, document, {"of": representations}, person="admin", language="fr", auth=parts.router
+    )
     assert "errors" not in answer, answer["errors"]
     found: list[Any] = answer["data"]["_entities"]
     return found

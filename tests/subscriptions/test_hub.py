@@ -72,6 +72,9 @@ class Log:
             raise ConnectionError("the database is away")
         return [each for each in self.events if after < (each.sequence or 0) <= until][:limit]
 
+    async def readable(self, events: Sequence[TopicEvent]) -> list[TopicEvent]:
+        return [*events]
+
 
 class Listener:
     """Somebody who writes down what he hears."""

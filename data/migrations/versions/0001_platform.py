@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects import postgresql
 
-from data.migrations.isolation import APP_ROLE, SYSTEM_ROLE, create_schema, isolate
+from data.migrations.isolation import APP_ROLE, ROLES, SYSTEM_ROLE, create_schema, isolate
 
 revision = "0001"
 down_revision = None
@@ -62,14 +62,8 @@ def upgrade() -> None:
 
 
 def _create_roles() -> None:
-    for role, login in ((APP_ROLE, "LOGIN"), (SYSTEM_ROLE, "NOLOGIN")):
-        op.execute(
-            f"DO $$ BEGIN IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{role}') THEN "
-            f"CREATE ROLE {role} {login} NOSUPERUSER NOBYPASSRLS; END IF; END $$"
-        )
-    # The application can become the platform's role on purpose, and never is it by inheritance.
-    op.execute(f"GRANT {SYSTEM_ROLE} TO {APP_ROLE} WITH INHERIT FALSE, SET TRUE")
-    op.execute(f"GRANT {APP_ROLE}, {SYSTEM_ROLE} TO CURRENT_USER WITH INHERIT FALSE, SET TRUE")
+    for statement in ROLES:
+        op.execute(statement)
 
 
 def _create_scope() -> None:

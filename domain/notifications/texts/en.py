@@ -19,6 +19,64 @@ TEXTS = {
         "Hello {{ name }},\n\nthe password of your account at {{ shop }} was changed. If that was not you, please tell us at once.",
         "Your password was changed. If that was not you, please tell us at once.",
     ),
+    "one_time_code": Text(
+        "Your code for {{ shop }}",
+        "Hello {{ name }},\n\nyour code is {{ code }}. It is good for {{ minutes }} minutes and for one use. "
+        "Tell it to nobody, and ignore this letter if you have not asked for it.",
+        "{{ shop }}: your code is {{ code }}, good for {{ minutes }} minutes. Tell it to nobody.",
+    ),
+    "password_reset": Text(
+        "Set a new password",
+        "Hello {{ name }},\n\nsomebody has asked to set the password of your account at {{ shop }} anew. With this link you can do so "
+        "within {{ minutes }} minutes, once. If it was not you, there is nothing to do.",
+        "Set a new password for {{ shop }} within {{ minutes }} minutes.",
+    ),
+    "new_device": Text(
+        "A log-in from a new place",
+        "Hello {{ name }},\n\nsomebody has logged in to your account at {{ shop }} from where you never did before. If it was you, there is "
+        "nothing to do. If it was not, end that session and change your password at once.",
+        "Somebody has logged in to your account from a new place. If it was not you, change your password at once.",
+    ),
+    "two_factor_enabled": Text(
+        "Your account asks for a second factor now",
+        "Hello {{ name }},\n\nlogging in to your account at {{ shop }} takes a code of your app from now on. Keep the recovery codes "
+        "where you find them without your phone. If that was not you, please tell us at once.",
+        "Logging in takes a second factor from now on. If that was not you, please tell us at once.",
+    ),
+    "two_factor_disabled": Text(
+        "Your account asks for no second factor any more",
+        "Hello {{ name }},\n\nthe second factor of your account at {{ shop }} was turned off. If that was not you, please tell us at once.",
+        "The second factor was turned off. If that was not you, please tell us at once.",
+    ),
+    "passkey_added": Text(
+        "A new passkey",
+        "Hello {{ name }},\n\na passkey was added to your account at {{ shop }}; whoever has its device can log in. If that was not you, "
+        "please tell us at once.",
+        "A passkey was added to your account. If that was not you, please tell us at once.",
+    ),
+    "recovery_code_used": Text(
+        "A recovery code was used",
+        "Hello {{ name }},\n\nsomebody has used one of the recovery codes of your account at {{ shop }}; {{ left }} are left. If that was not "
+        "you, please tell us at once.",
+        "A recovery code was used; {{ left }} are left. If that was not you, please tell us at once.",
+    ),
+    "data_export_ready": Text(
+        "Your data is ready",
+        "Hello {{ name }},\n\nthe copy of your data at {{ shop }} is ready. Log in to fetch it until {{ until }}; nobody else can.",
+        "The copy of your data is ready until {{ until }}.",
+    ),
+    "erasure_requested": Text(
+        "Your account will be erased",
+        "Hello {{ name }},\n\nyour account at {{ shop }} and what we hold about you will be erased on {{ due }}. Until then you can log in and take "
+        "it back. If you did not ask for it, please do so, and tell us.",
+        "Your account will be erased on {{ due }}. Until then you can take it back.",
+    ),
+    "impersonated": Text(
+        "Somebody of our staff acted in your account",
+        "Hello {{ name }},\n\nsomebody of the staff of {{ shop }} has opened your account to help you. The reason given: {{ reason }}. "
+        "You find it in your login log. If you did not ask for help, please tell us.",
+        "Somebody of our staff has opened your account. The reason given: {{ reason }}.",
+    ),
     "order_confirmation": Text(
         "Your order {{ number }}",
         "Hello {{ name }},\n\nthank you for your order {{ number }} over {{ total|money }}. We tell you as soon as it is on its way.",

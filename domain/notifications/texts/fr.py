@@ -19,6 +19,65 @@ TEXTS = {
         "Bonjour {{ name }},\n\nle mot de passe de votre compte chez {{ shop }} a été modifié. Si ce n'était pas vous, prévenez-nous sans attendre.",
         "Votre mot de passe a été modifié. Si ce n'était pas vous, prévenez-nous sans attendre.",
     ),
+    "one_time_code": Text(
+        "Votre code pour {{ shop }}",
+        "Bonjour {{ name }},\n\nvotre code est {{ code }}. Il est valable {{ minutes }} minutes et une seule fois. "
+        "Ne le communiquez à personne, et ignorez ce message si vous n'avez rien demandé.",
+        "{{ shop }} : votre code est {{ code }}, valable {{ minutes }} minutes. Ne le communiquez à personne.",
+    ),
+    "password_reset": Text(
+        "Choisir un nouveau mot de passe",
+        "Bonjour {{ name }},\n\nquelqu'un a demandé à changer le mot de passe de votre compte chez {{ shop }}. Ce lien le permet, une fois, "
+        "pendant {{ minutes }} minutes. Si ce n'était pas vous, il n'y a rien à faire.",
+        "Choisissez un nouveau mot de passe pour {{ shop }} dans les {{ minutes }} minutes.",
+    ),
+    "new_device": Text(
+        "Une connexion depuis un nouvel endroit",
+        "Bonjour {{ name }},\n\nquelqu'un s'est connecté à votre compte chez {{ shop }} depuis un endroit inconnu. Si c'était vous, il n'y a "
+        "rien à faire. Sinon, fermez cette session et changez votre mot de passe aussitôt.",
+        "Quelqu'un s'est connecté à votre compte depuis un nouvel endroit. Si ce n'était pas vous, changez votre mot de passe.",
+    ),
+    "two_factor_enabled": Text(
+        "Votre compte demande désormais un second facteur",
+        "Bonjour {{ name }},\n\nla connexion à votre compte chez {{ shop }} demande désormais un code de votre application. Gardez les codes "
+        "de secours là où vous les trouverez sans votre téléphone. Si ce n'était pas vous, prévenez-nous aussitôt.",
+        "La connexion demande désormais un second facteur. Si ce n'était pas vous, prévenez-nous aussitôt.",
+    ),
+    "two_factor_disabled": Text(
+        "Votre compte ne demande plus de second facteur",
+        "Bonjour {{ name }},\n\nle second facteur de votre compte chez {{ shop }} a été désactivé. Si ce n'était pas vous, prévenez-nous "
+        "aussitôt.",
+        "Le second facteur a été désactivé. Si ce n'était pas vous, prévenez-nous aussitôt.",
+    ),
+    "passkey_added": Text(
+        "Une nouvelle clé d'accès",
+        "Bonjour {{ name }},\n\nune clé d'accès a été ajoutée à votre compte chez {{ shop }} ; qui possède son appareil peut se connecter. "
+        "Si ce n'était pas vous, prévenez-nous aussitôt.",
+        "Une clé d'accès a été ajoutée à votre compte. Si ce n'était pas vous, prévenez-nous aussitôt.",
+    ),
+    "recovery_code_used": Text(
+        "Un code de secours a été utilisé",
+        "Bonjour {{ name }},\n\nun des codes de secours de votre compte chez {{ shop }} a été utilisé ; il en reste {{ left }}. Si ce n'était "
+        "pas vous, prévenez-nous aussitôt.",
+        "Un code de secours a été utilisé ; il en reste {{ left }}. Si ce n'était pas vous, prévenez-nous aussitôt.",
+    ),
+    "data_export_ready": Text(
+        "Vos données sont prêtes",
+        "Bonjour {{ name }},\n\nla copie de vos données chez {{ shop }} est prête. Connectez-vous pour la retirer avant le {{ until }} ; vous seul le pouvez.",
+        "La copie de vos données est prête jusqu’au {{ until }}.",
+    ),
+    "erasure_requested": Text(
+        "Votre compte va être effacé",
+        "Bonjour {{ name }},\n\nvotre compte chez {{ shop }} et ce que nous savons de vous seront effacés le {{ due }}. D’ici là, vous pouvez vous connecter "
+        "et y renoncer. Si la demande n’est pas de vous, faites-le et prévenez-nous.",
+        "Votre compte sera effacé le {{ due }}. D’ici là, vous pouvez y renoncer.",
+    ),
+    "impersonated": Text(
+        "Notre personnel est intervenu dans votre compte",
+        "Bonjour {{ name }},\n\nune personne de {{ shop }} a ouvert votre compte pour vous aider. Motif indiqué : {{ reason }}. "
+        "Votre journal de connexion en garde la trace. Si vous n’avez rien demandé, prévenez-nous.",
+        "Notre personnel a ouvert votre compte. Motif indiqué : {{ reason }}.",
+    ),
     "order_confirmation": Text(
         "Votre commande {{ number }}",
         "Bonjour {{ name }},\n\nmerci pour votre commande {{ number }} de {{ total|money }}. Nous vous préviendrons dès son départ.",

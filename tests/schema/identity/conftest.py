@@ -14,17 +14,32 @@ from data.database import Database
 from data.passwords import Argon2Cost, Argon2Hasher
 from data.transactions import SqlTransactions
 from domain.identity.administration import AssignRole, assign_role
-from domain.identity.passwords import PasswordHasher
+from domain.identity.factors import Secrets
+from domain.identity.guarding import DeviceTokens
+from domain.identity.passkeys import PasskeyChecks, RelyingParties, RelyingParty
+from domain.identity.passwords import PasswordHasher, PasswordScreen
 from domain.identity.sessions import AccessPolicy, AccessTokens, RevocationReads, Revocations
-from domain.kernel import NOBODY, SYSTEM, Principal, Work
+from domain.kernel import NOBODY, SYSTEM, InvalidInput, Principal, Work
 from resolvers.kernel import Context
 from schema.identity import subgraph
 from schema.supergraph import Supergraph
 from server.auth import Authenticator, IssuingTokens, RevocationList
+from server.identity.keys import KeyedSecrets, SignedDeviceTokens
+from server.identity.known_passwords import KnownPasswords
+from server.identity.webauthn import WebAuthn
 from server.tokens import KeyRing, TokenService
 
 START = datetime(2026, 3, 14, 15, 9, 26, tzinfo=UTC)
 CHEAP = Argon2Cost(memory_kib=64, passes=1)
+
+
+class AtHome:
+    """The one site of the tests."""
+
+    async def at(self, tenant_id: UUID, origin: str | None) -> RelyingParty:
+        if origin not in {None, "https://shop.test"}:
+            raise InvalidInput(field="origin", reason="it is none of the origins of this shop")
+        return RelyingParty(id="shop.test", name="Shop", origins=("https://shop.test",))
 
 
 class Clock:
@@ -89,8 +104,17 @@ class House:
         )
         revocations = RevocationList(self.revoked_since, tokens.lifetime, clock=self.clock)
         self.auth = Authenticator(tokens, revocations, clock=self.clock)
-        self.transactions = SqlTransactions(self.database, {AccessPolicy: AccessPolicy()})
-        self.services = {PasswordHasher: self.hasher, AccessTokens: IssuingTokens(tokens, revocations)}
+        self.services = {
+            AccessPolicy: AccessPolicy(),
+            PasswordHasher: self.hasher,
+            AccessTokens: IssuingTokens(tokens, revocations),
+            Secrets: KeyedSecrets(b"c" * 32, b"d" * 32),
+            DeviceTokens: SignedDeviceTokens(b"e" * 32),
+            PasswordScreen: KnownPasswords(),
+            PasskeyChecks: WebAuthn(),
+            RelyingParties: AtHome(),
+        }
+        self.transactions = SqlTransactions(self.database, self.services)
 
     async def revoked_since(self, moment: datetime) -> Revocations:
         reads = self.database.system_reads()

@@ -5,6 +5,7 @@ from uuid import UUID
 import pytest
 from sqlalchemy import text
 
+from data.topics import SqlTopicLog
 from domain.kernel import Principal, uuid7
 from domain.topics import TopicEvent
 from resolvers.kernel import Context
@@ -67,7 +68,7 @@ class TestMessageReceived:
         event = TopicEvent(
             tenant_id=chat.tenant_id, topics=feed.topics, name="message.sent", data=data, sequence=sequence
         )
-        (received,) = await feed.values(context, [event])
+        (received,) = await feed.values(context, await SqlTopicLog(services.database).readable([event]))
         assert (str(received.message.id), received.message.body, received.cursor) == (
             said["id"],
             "Hello",

@@ -9,8 +9,28 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from server.edge.executor import Result
-from server.edge.pipeline import write_result
+from server.edge.pipeline import Admitted, write_result
 from server.edge.settings import EdgeSettings
+
+
+class Remembering:
+    """Keeps what an observer is told: kind, outcome and seconds."""
+
+    def __init__(self, seen: list[tuple[str, str, float]], kind: str = "unknown") -> None:
+        self._seen = seen
+        self._kind = kind
+
+    def refused(self, seconds: float) -> None:
+        self._seen.append((self._kind, "refused", seconds))
+
+    def begin(self, admitted: Admitted, *, streamed: bool) -> "Remembering":
+        return Remembering(self._seen, admitted.operation.kind.value)
+
+    def erred(self, errors: Any) -> None:
+        assert errors
+
+    def end(self, outcome: str, seconds: float, error: BaseException | None) -> None:
+        self._seen.append((self._kind, outcome, seconds))
 
 
 class TestObserver:
@@ -27,7 +47,7 @@ class TestObserver:
     )
     def test_is_told_of_every_operation_once(self, query, kind, outcome):
         seen: list[tuple[str, str, float]] = []
-        app = shop_app(EdgeSettings(execution_timeout_seconds=0.05), observe=lambda *told: seen.append(told))
+        app = shop_app(EdgeSettings(execution_timeout_seconds=0.05), observer=Remembering(seen))
         TestClient(app).post("/graphql", json={"query": query})
         assert [told[:2] for told in seen] == [(kind, outcome)]
         assert 0 <= seen[0][2] < 5
