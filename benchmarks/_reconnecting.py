@@ -25,6 +25,7 @@ from benchmarks._system import TENANT_HEADER, Agora, attached, free_port
 from benchmarks.realtime import Scene, set_up
 from data.embedded.binaries import valkey_program
 from data.embedded.processes import launch, stop
+from data.sealing import opened
 from domain.live import chat_topic
 from domain.messaging.events import inbox_topic
 from server.services import open_services
@@ -42,7 +43,7 @@ SEND = """mutation M($input: SendMessageInput!) { sendMessage(input: $input) {
 SPEAK = """mutation S($input: SendLiveChatInput!, $key: String!) { sendLiveChat(input: $input, idempotencyKey: $key) {
   ... on LiveChatMessage { id } ... on Error { code message } } }"""
 SETTLED = "SELECT sequence FROM platform.relay_cursor WHERE id = 1"
-TOLD = """SELECT topic, sequence, data ->> 'body' AS body FROM platform.topic_entry JOIN platform.event_log USING (sequence)
+TOLD = """SELECT topic, sequence, data FROM platform.topic_entry JOIN platform.event_log USING (sequence)
   WHERE topic_entry.tenant_id = :tenant AND topic = ANY(:topics) AND sequence > :begin
     AND name IN ('message.sent', 'live.chat_posted')
   ORDER BY sequence"""
@@ -244,8 +245,10 @@ class Party:
             services.database.session(tenant_id) as session,
         ):
             values = {"tenant": tenant_id, "topics": topics, "begin": self.begin}
-            for row in await session.execute(text(TOLD), values):
-                told[row.topic].append((row.sequence, row.body))
+            rows = list(await session.execute(text(TOLD), values))
+            # What somebody wrote is sealed in the log.
+            for row, data in zip(rows, await opened(session, [row.data for row in rows]), strict=True):
+                told[row.topic].append((row.sequence, data["body"]))
         return told
 
     async def verdict(self) -> dict[str, Faults]:

@@ -24,7 +24,7 @@ from domain.kernel import uuid7
 HANDOVER_SECONDS = "3"
 PATIENCE_SECONDS = 60.0
 PAUSE_SECONDS = 0.05
-CHATS_PER_SECOND, LINES_PER_SECOND = 5.0, 2.0
+CHATS_PER_SECOND, LINES_PER_SECOND, SAID_BETWEEN = 2.0, 1.0, 5
 CONFIG = """
 defaults
   mode http
@@ -171,9 +171,9 @@ async def restart_all(made: Shift, visitors: int) -> list[float]:
         tasks.create_task(made.party.talk.go_on(enough))
         try:
             for each in made.servers:
-                await made.party.more(int(CHATS_PER_SECOND))
+                await made.party.more(SAID_BETWEEN)
                 took.append(await made.restart(each))
-            await made.party.more(int(CHATS_PER_SECOND))
+            await made.party.more(SAID_BETWEEN)
         finally:
             enough.set()
     return took

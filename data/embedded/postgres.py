@@ -34,7 +34,7 @@ START_PATIENCE_SECONDS = 300.0  # Crash recovery of a large log may take minutes
 SETTINGS = {
     "listen_addresses": "",
     "unix_socket_permissions": "0700",
-    "max_connections": "100",
+    "max_connections": "200",
     "shared_buffers": "128MB",
     "effective_cache_size": "1GB",
     "work_mem": "8MB",

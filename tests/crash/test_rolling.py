@@ -7,7 +7,7 @@ import pytest
 from benchmarks._reconnecting import Faults
 from benchmarks._rolling import COMPLETE, missing, restart_all, shift
 
-CLIENTS, VISITORS = 20, 3
+CLIENTS, VISITORS = 60, 3
 NOTHING = Faults(lost=0, repeated=0, disordered=0, foreign=0)
 
 

@@ -27,6 +27,8 @@ ROOT = Path(__file__).parents[2]
 KEY = "a secret that is long enough for tests"
 SECRETS = dict.fromkeys(("AGORA_SECRET_KEY", "POSTGRES_PASSWORD", "VALKEY_PASSWORD", "MEILI_MASTER_KEY"), KEY)
 PATIENCE_SECONDS = 300
+# In containers every process has a host of its own.
+PORTS = ("AGORA_PORT", "AGORA_METRICS_PORT", "AGORA_WORKER_METRICS_PORT")
 
 
 def interpolated(text: str) -> str:
@@ -90,7 +92,7 @@ class Machine:
     def environment(self, service: str) -> dict[str, str]:
         told = {name: interpolated(value) for name, value in services()[service]["environment"].items()}
         plain = {name: value for name, value in os.environ.items() if not name.startswith("AGORA_")}
-        return plain | told | self.instead | {"AGORA_PORT": str(next(self._port))}
+        return plain | told | self.instead | {name: str(next(self._port)) for name in PORTS}
 
     def run(self, service: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-m", "server.cli", *services()[service]["command"]]

@@ -104,8 +104,8 @@ class TestAuthenticator:
         assert made.redeem(fresh[0], VAULT, NOW)
 
     def test_says_in_a_url_what_apps_read(self) -> None:
-        assert otpauth_url("ABCDEFGH", ANN, "Harbour") == (
-            "otpauth://totp/Harbour:ann%40example.com?secret=ABCDEFGH&issuer=Harbour"
+        assert otpauth_url("ABCDEFGHABCDEFGHABCDEFGHABCDEFGH", ANN, "Harbour") == (
+            "otpauth://totp/Harbour:ann%40example.com?secret=ABCDEFGHABCDEFGHABCDEFGHABCDEFGH&issuer=Harbour"
         )
 
 

@@ -45,6 +45,7 @@ def settings(
         redis_namespace="traced",
         secret_key="a secret that is long enough for tests",
         otlp_endpoint=receiver.url,
+        telegram_bot_token="1234:a token that only the bot's owner has",
     )
 
 

@@ -61,7 +61,7 @@ class Traveller:
         self.providers = ConfiguredProviders(settings)
         services = {Cipher: AesCipher([bytes(32)]), IdentityProviders: self.providers}
         self.house.services |= services
-        self.house.transactions.offer({AccessPolicy: AccessPolicy(), **services})
+        self.house.transactions.offer({AccessPolicy: AccessPolicy(), **self.house.services})
 
     async def begin(self, provider: str = "acme", token: str | None = None, back: str = BACK) -> dict[str, Any]:
         return dict(await self.house.do(BEGIN, token, provider=provider, back=back))
