@@ -18,7 +18,7 @@ from resolvers.kernel import Context
 from schema.graph import build
 from server.services import Services, open_services
 from server.settings import Settings
-from tests.events import PATIENCE_SECONDS, running
+from tests.events import PATIENCE_SECONDS, running, skip_history
 
 
 @pytest.fixture(scope="session")
@@ -151,7 +151,10 @@ def suspend(database_url: str, tenant_id: UUID) -> Callable[[], None]:
 async def relay(settings: Settings, services: Services) -> AsyncIterator[None]:
     """Carry what is committed to those who follow it, as a worker would."""
     async with connect(settings.redis_url) as redis:
-        part = Relay(settings.database_url, RedisBus(redis, settings.redis_namespace), {})
+        bus = RedisBus(redis, settings.redis_namespace)
+        # What other tests wrote would have to be carried first, which takes longer than anybody waits here.
+        await bus.begin(skip_history(settings.database_url))
+        part = Relay(settings.database_url, bus, {})
         async with running(part.run):
             await asyncio.wait_for(part.leading.wait(), PATIENCE_SECONDS)
             yield
