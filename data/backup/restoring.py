@@ -101,7 +101,7 @@ class Target:
 
         Gives the name by which that one is kept, if it held anything.
         """
-        kept = f"{self.name}_before_{datetime.now(UTC):%Y%m%d_%H%M%S}"
+        kept = f"{self.name}_before_{datetime.now(UTC):%Y%m%d_%H%M%S_%f}"
         rename = sql.SQL("ALTER DATABASE {} RENAME TO {}")
         with self._maintenance() as connection:
             there = self._exists(connection, self.name)
