@@ -300,6 +300,7 @@ async def town(folder: Path) -> AsyncIterator[Town]:
         keeper.environment |= {"AGORA_DATABASE_URL": postgres.url, "AGORA_REDIS_URL": valkey.url}
         with keeper:
             other = attached(keeper.home, 1)
+            other.environment |= keeper.environment
             with other:
                 yield Town(keeper, other, postgres, valkey, await open_bazaar(keeper))
 

@@ -130,8 +130,16 @@ class Agora(Program):
         """The worker's process."""
         return self.children("server.cli worker")[0]
 
+    @property
+    def engines(self) -> tuple[str, str] | None:
+        """The addresses of engines that are not its own."""
+        urls = self.environment.get("AGORA_DATABASE_URL"), self.environment.get("AGORA_REDIS_URL")
+        return (urls[0], urls[1]) if urls[0] and urls[1] else None
+
     def settings(self) -> Settings:
         """The settings with which another process works in this home."""
+        if engines := self.engines:
+            return Settings(home=self.home, demo=False).with_engines(*engines)
         with Engines(self.home, attach=True) as endpoints:
             chosen: dict[str, Any] = {"home": self.home, "demo": False}
             return Settings(**chosen).with_engines(endpoints.database_url, endpoints.redis_url)
