@@ -19,6 +19,7 @@ from redis.exceptions import RedisError
 
 from data.database import Database, Reads, connected
 from data.snapshots import LOST, Snapshots
+from domain.kernel import Unavailable
 
 log = structlog.get_logger("agora.replicas")
 
@@ -72,7 +73,7 @@ class LaggingReads(Reads):
         """Run a select; whatever the replica's end does to it is noted."""
         try:
             return await super().text(statement, *arguments)
-        except LOST as error:
+        except (*LOST, Unavailable) as error:
             self._note(error)
             raise
 
