@@ -18,7 +18,7 @@ from data.bounding import BOUND, bounded
 from data.direct import TENANT, begin
 from data.kernel import PORTS, unstorable
 from data.observed import fetch, traced, watch_engine
-from data.outages import CUT, DATABASE, is_outage, reaching_the_database
+from data.outages import DATABASE, FAILURES, is_outage, reaching_the_database
 from data.snapshots import BEGIN, Snapshots
 from data.statements import Row, Statement, dynamic, of_tenant
 from domain.kernel import Aggregate, Unavailable
@@ -166,7 +166,7 @@ class Reads:
             self.statements += 1
             try:
                 rows = await fetch(connection, statement, arguments)
-            except (asyncpg.PostgresError, *CUT) as error:
+            except FAILURES as error:
                 away = is_outage(error)
                 if away:
                     # The driver notices a moment later than the server says so.

@@ -7,14 +7,12 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from data.observed import fetch
-from data.outages import reaching_the_database
+from data.outages import FAILURES, is_outage, reaching_the_database
 from data.statements import Statement, of_tenant
 
 DRIVER = "driver_connection"
 TENANT = "tenant_id"
 WAITING = "waiting_writes"
-_CUT = (asyncpg.InternalClientError, OSError)
-_FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, *_CUT)
 
 
 class Origin(Exception):
@@ -58,7 +56,7 @@ async def begin(session: AsyncSession, scope: str) -> str:
     session.info[DRIVER] = driver
     try:
         tag: str = await driver.execute(f"BEGIN;{scope}")
-    except _FAILURES as error:
+    except FAILURES as error:
         told = await _translated(session, driver, scope, error)
         if told.connection_invalidated:
             raise NotBegun(scope, None, Origin(error), connection_invalidated=True) from error
@@ -81,7 +79,7 @@ async def direct(session: AsyncSession, statement: str, *arguments: Any) -> list
         hears(None, None, statement, arguments, None, False)
     try:
         rows = await fetch(driver, statement, arguments)
-    except _FAILURES as error:
+    except FAILURES as error:
         raise await _translated(session, driver, statement, error) from error
     return rows
 
@@ -90,8 +88,7 @@ async def _translated(
     session: AsyncSession, driver: asyncpg.Connection, statement: str, error: Exception
 ) -> DBAPIError:
     # The driver notices a moment later than the server says so.
-    ended = str(getattr(error, "sqlstate", None) or "").startswith(("57P", "08"))
-    lost = driver.is_closed() or ended or isinstance(error, _CUT)
+    lost = driver.is_closed() or is_outage(error)
     if lost:
         await (await session.connection()).invalidate()
     kind = IntegrityError if isinstance(error, asyncpg.IntegrityConstraintViolationError) else DBAPIError

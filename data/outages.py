@@ -17,6 +17,10 @@ CUT = (asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 """What the driver raises itself where a connection breaks; an InterfaceError may also say that it was misused."""
 
 
+FAILURES = (asyncpg.PostgresError, *CUT)
+"""Everything that the driver raises."""
+
+
 def is_outage(error: BaseException) -> bool:
     """Say whether an error means that the server cannot be reached, or has sent everybody away."""
     if isinstance(error, DBAPIError):

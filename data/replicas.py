@@ -18,7 +18,8 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from data.database import Database, Reads, connected
-from data.snapshots import LOST, Snapshots
+from data.outages import FAILURES
+from data.snapshots import Snapshots
 from domain.kernel import Unavailable
 
 log = structlog.get_logger("agora.replicas")
@@ -73,7 +74,7 @@ class LaggingReads(Reads):
         """Run a select; whatever the replica's end does to it is noted."""
         try:
             return await super().text(statement, *arguments)
-        except (*LOST, Unavailable) as error:
+        except (*FAILURES, Unavailable) as error:
             self._note(error)
             raise
 
@@ -207,7 +208,7 @@ class Replicas:
                 while True:
                     await look(connection)
                     await asyncio.sleep(POLL_SECONDS)
-            except (*LOST, TimeoutError) as error:
+            except (*FAILURES, TimeoutError) as error:
                 lost()
                 log.warning("replicas.lost", reason=repr(error))
             finally:

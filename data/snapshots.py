@@ -13,11 +13,10 @@ from typing import Self
 
 import asyncpg
 
-from data.outages import CUT, is_outage
+from data.outages import FAILURES, is_outage
 
 LINGER_SECONDS = 0.05
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
-LOST = (asyncpg.PostgresError, *CUT)
 
 
 class Snapshots:
@@ -48,7 +47,7 @@ class Snapshots:
             self._sweep.cancel()
         await asyncio.gather(*self._sweeping, return_exceptions=True)
         for connection, _since in self._idle:
-            with suppress(*LOST, TimeoutError):
+            with suppress(*FAILURES, TimeoutError):
                 await connection.close(timeout=2)
 
     @property
@@ -76,7 +75,7 @@ class Snapshots:
             connection, lingers, kept = await self._take()
             try:
                 await connection.execute(f"COMMIT;{BEGIN};{scope}" if lingers else f"{BEGIN};{scope}")
-            except LOST as error:
+            except FAILURES as error:
                 if is_outage(error):
                     # The driver notices a moment later than the server says so.
                     connection.terminate()
@@ -162,7 +161,7 @@ class Snapshots:
         try:
             # After a failed statement PostgreSQL takes it for a rollback.
             await connection.execute("COMMIT")
-        except LOST:
+        except FAILURES:
             self._drop(connection)
         else:
             self._offer(connection, None)

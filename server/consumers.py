@@ -10,7 +10,6 @@ from collections.abc import Coroutine, Iterable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
 
-import asyncpg
 import orjson
 import structlog
 from redis.exceptions import RedisError, ResponseError
@@ -21,6 +20,7 @@ from data.dead_letters import Failure
 from data.declarations import groups_of
 from data.inbox import Subscriber
 from data.leases import Leases
+from data.outages import FAILURES
 from data.relay import RECOVERY_PAUSE_SECONDS, STANDBY_PAUSE_SECONDS, pause
 from domain.kernel import Unavailable
 from server.attempts import Attempts, Raw
@@ -39,7 +39,7 @@ BATCH_ATTEMPTS = 3
 # How the server says that a stream or its group is gone: it was emptied, and the relay is about to fill it again.
 EMPTIED = ("NOGROUP", "UNBLOCKED", "no such key")
 EMPTIED_PAUSE_SECONDS = 0.05
-LOST_SERVERS = (Unavailable, OSError, RedisError, DBAPIError, asyncpg.PostgresError, asyncpg.InterfaceError)
+LOST_SERVERS = (Unavailable, RedisError, DBAPIError, *FAILURES)
 
 
 class Consumer:
